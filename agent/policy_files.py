@@ -1,0 +1,185 @@
+"""Policy files: load, inherit, validate, and find the one that a locale asks for.
+
+Loading is strict: an unknown key, an unknown category, a missing parent, a cycle, a duplicate id or a number out of
+range refuses the whole directory, with file, line and what was expected, because a typo must never weaken a policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import langcodes
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
+
+from agent.policy import BASE, DisabledRule, Policy, PolicyFile, Rule
+
+CONCEPTS_FILE = "concepts.yaml"
+
+
+class PolicyError(ValueError):
+    """A file that must not be served: `path`, `line` (from 1) and what was expected there."""
+
+    def __init__(self, path: Path, line: int, expected: str) -> None:
+        super().__init__(f"{path}:{line}: {expected}")
+        self.path, self.line, self.expected = path, line, expected
+
+
+class UnknownLocaleError(ValueError):
+    """The caller's locale is no well-formed, registered BCP-47 tag."""
+
+
+def load_policies(directory: Path) -> dict[str, Policy]:
+    """Every policy of a directory, resolved, by locale.
+
+    Raises:
+        PolicyError: on the first file that is wrong; none is served then.
+    """
+    paths = {path.stem: path for path in sorted(directory.glob("*.yaml")) if path.name != CONCEPTS_FILE}
+    if BASE not in paths:
+        raise PolicyError(directory / f"{BASE}.yaml", 1, "expected a base policy; every other one inherits from it")
+    documents = {locale: read_yaml(path) for locale, path in paths.items()}
+    files = {locale: _parse(documents[locale], paths[locale]) for locale in paths}
+    return {locale: _resolve(locale, files, documents, paths) for locale in paths}
+
+
+def lookup(policies: dict[str, Policy], locale: str) -> tuple[str, Policy]:
+    """The canonical tag of `locale` and its policy, by RFC 4647 section 3.4: `de-AT` → `de` → `base`.
+
+    Raises:
+        UnknownLocaleError: where the tag is malformed (RFC 5646) or names an unregistered language or region.
+    """
+    try:
+        known = langcodes.tag_is_valid(locale)
+        tag = langcodes.standardize_tag(locale) if known else ""
+    except langcodes.tag_parser.LanguageTagError as error:
+        raise UnknownLocaleError(f"{locale!r} is no BCP-47 language tag ({error}); write it like de-DE") from None
+    if not known:
+        raise UnknownLocaleError(f"{locale!r} names a language or region that is not registered; write it like de-DE")
+    by_lower = {name.lower(): policy for name, policy in policies.items()}
+    subtags = tag.lower().split("-")
+    while subtags:
+        if policy := by_lower.get("-".join(subtags)):
+            return tag, policy
+        subtags.pop()
+        if subtags and len(subtags[-1]) == 1:
+            subtags.pop()
+    return tag, policies[BASE]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a policy file, for editors."""
+    schema = TypeAdapter(PolicyFile).json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Propriety policy"}
+
+
+def read_yaml(path: Path) -> Any:
+    """Parse a YAML file into maps and lists that know their lines; duplicate keys are refused."""
+    try:
+        return YAML(typ="rt", pure=True).load(path.read_text(encoding="utf-8"))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise PolicyError(path, mark.line + 1 if mark else 1, f"expected valid YAML: {error.problem}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(path, 1, f"expected a readable UTF-8 file: {error}") from None
+
+
+def explain(error: ValidationError, document: Any, path: Path) -> PolicyError:
+    """The first thing that pydantic found wrong, with its place in the file."""
+    first = error.errors(include_url=False)[0]
+    line, where = _locate(document, first["loc"])
+    given = f", not {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
+    return PolicyError(path, line, f"{where or 'file'}: {first['msg']}{given}")
+
+
+def _locate(document: Any, location: Iterable[str | int]) -> tuple[int, str]:
+    """The line (from 1) and the dotted name of the deepest node of `document` on the path `location`."""
+    line, names = 1, []
+    for step in location:
+        if isinstance(document, CommentedMap) and step in document:
+            line = document.lc.key(step)[0] + 1
+        elif isinstance(document, CommentedSeq) and isinstance(step, int) and step < len(document):
+            line = document.lc.item(step)[0] + 1
+        elif isinstance(document, CommentedMap) and step not in ("override", "disabled"):
+            names.append(str(step))  # a required key that is missing
+            continue
+        else:
+            continue  # pydantic names the member of a union too, which is no node of the file
+        names.append(str(step))
+        document = document[step]
+    return line, ".".join(names)
+
+
+def _parse(document: Any, path: Path) -> PolicyFile:
+    try:
+        file = PolicyFile.model_validate(document)
+    except ValidationError as error:
+        raise explain(error, document, path) from None
+    if file.locale != path.stem:
+        raise PolicyError(path, _locate(document, ["locale"])[0], f"locale: expected {path.stem!r}, the file's name")
+    if file.locale != BASE and not langcodes.tag_is_valid(file.locale):
+        raise PolicyError(path, _locate(document, ["locale"])[0], "locale: expected a registered BCP-47 tag or 'base'")
+    seen: set[str] = set()
+    for index, rule in enumerate(file.rules):
+        if rule.id in seen:
+            line = _locate(document, ["rules", index])[0]
+            raise PolicyError(path, line, f"rules: expected each id once, {rule.id!r} is there twice")
+        seen.add(rule.id)
+    return file
+
+
+def _lineage(locale: str, files: dict[str, PolicyFile], documents: dict[str, Any], paths: dict[str, Path]) -> list[str]:
+    lineage = [locale]
+    while (parent := files[lineage[-1]].extends) is not None:
+        path, line = paths[lineage[-1]], _locate(documents[lineage[-1]], ["extends"])[0]
+        if parent not in files:
+            raise PolicyError(path, line, f"extends: expected one of {', '.join(files)}, not {parent!r}")
+        if parent in lineage:
+            raise PolicyError(path, line, f"extends: expected no cycle, but {' → '.join([*lineage, parent])}")
+        lineage.append(parent)
+    if lineage[-1] != BASE:
+        line = _locate(documents[lineage[-1]], ["extends"])[0]
+        raise PolicyError(paths[lineage[-1]], line, f"extends: expected a parent; only {BASE} has none")
+    return lineage
+
+
+def _resolve(locale: str, files: dict[str, PolicyFile], documents: dict[str, Any], paths: dict[str, Path]) -> Policy:
+    """Lay a file over its parents. Rules keep the order base first, so that policies share a prompt prefix."""
+    lineage = _lineage(locale, files, documents, paths)
+    merged: dict[str, Any] = {}
+    rules: dict[str, dict[str, Any]] = {}
+    for name in reversed(lineage):
+        file, document, path = files[name], documents[name], paths[name]
+        for key in ("detector", "severities", "message"):
+            if (value := getattr(file, key)) is not None:
+                merged[key] = value
+        for index, rule in enumerate(file.rules):
+            line = _locate(document, ["rules", index])[0]
+            if isinstance(rule, DisabledRule):
+                if rules.pop(rule.id, None) is None:
+                    raise PolicyError(path, line, f"rules: expected an inherited rule to disable, not {rule.id!r}")
+                continue
+            rules[rule.id] = rules.get(rule.id, {}) | rule.model_dump(exclude_unset=True)
+            try:
+                Rule.model_validate(rules[rule.id])
+            except ValidationError as error:
+                problem = explain(error, document["rules"][index], path)
+                raise PolicyError(path, max(line, problem.line), f"rules.{rule.id}.{problem.expected}") from None
+    file, document, path = files[locale], documents[locale], paths[locale]
+    for index, test in enumerate(file.tests):
+        if test.expect.rule is not None and test.expect.rule not in rules:
+            line = _locate(document, ["tests", index, "expect", "rule"])[0]
+            raise PolicyError(path, line, f"tests: expected a rule of this policy, not {test.expect.rule!r}")
+    try:
+        return Policy.model_validate(
+            {
+                "locale": locale, "lineage": lineage, "title": file.title, "version": file.version,
+                "rules": list(rules.values()), "tests": file.tests, **merged,
+            }
+        )  # fmt: skip
+    except ValidationError as error:
+        raise explain(error, document, path) from None

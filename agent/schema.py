@@ -1,0 +1,135 @@
+"""The contract between agent, generator and caller: what is asked, and what is answered."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Strict(BaseModel):
+    """Base of every model: unknown keys are refused, so that a typo never weakens a decision."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Status(StrEnum):
+    """Whether the decision was reached as configured; never mixed with the decision itself."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    ERROR = "error"
+
+
+class Action(StrEnum):
+    ALLOW = "allow"
+    REWRITE = "rewrite"
+    BLOCK = "block"
+
+
+class Severity(StrEnum):
+    """From mild to grave; `rank` orders them."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return list(Severity).index(self)
+
+
+class Detector(StrEnum):
+    """`nearest`: neighbours in the concept index; `llm`: the judge; `cascade`: neighbours first, judge for the rest."""
+
+    NEAREST = "nearest"
+    LLM = "llm"
+    CASCADE = "cascade"
+
+
+class Category(StrEnum):
+    """The MLCommons AILuminate hazard taxonomy, and the hazards of place and custom that it leaves out."""
+
+    VIOLENT_CRIMES = "violent_crimes"
+    NONVIOLENT_CRIMES = "nonviolent_crimes"
+    SEX_RELATED_CRIMES = "sex_related_crimes"
+    CHILD_SEXUAL_EXPLOITATION = "child_sexual_exploitation"
+    INDISCRIMINATE_WEAPONS = "indiscriminate_weapons"
+    SUICIDE_SELF_HARM = "suicide_self_harm"
+    HATE = "hate"
+    PRIVACY = "privacy"
+    DEFAMATION = "defamation"
+    INTELLECTUAL_PROPERTY = "intellectual_property"
+    SPECIALIZED_ADVICE = "specialized_advice"
+    SEXUAL_CONTENT = "sexual_content"
+    GRAPHIC_VIOLENCE = "graphic_violence"
+    HARASSMENT = "harassment"
+    ELECTIONS = "elections"
+    REGULATED_SUBSTANCES = "regulated_substances"
+    GAMBLING = "gambling"
+    MODESTY = "modesty"
+    RELIGION = "religion"
+    ROYALTY = "royalty"
+    NATIONAL_SYMBOLS = "national_symbols"
+    EXTREMISM = "extremism"
+    SUPERSTITION = "superstition"
+
+
+class ChatMessage(Strict):
+    """One turn of a conversation, as in OpenAI's chat API."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str
+
+
+class Span(Strict):
+    """Words of the prompt that offend: `prompt[start:end] == text`, in characters."""
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    text: str
+
+
+class Violation(Strict):
+    """One rule that the prompt breaks."""
+
+    rule_id: str
+    category: Category
+    severity: Severity
+    confidence: Probability = Field(description="Calibrated probability that the rule is broken.")
+    rationale: str = Field(description="Why: the rule's definition, or the neighbour that gave it away.")
+    spans: list[Span] = []
+
+
+class PolicyRef(Strict):
+    """Which text decided: the policy file, its version, and the SHA-256 of its resolved rules."""
+
+    locale: str
+    version: str
+    hash: str
+
+
+class Verdict(Strict):
+    """The answer to one prompt under one policy."""
+
+    id: str
+    status: Status = Field(description="`degraded`: the LLM was not to be had, the neighbours decided strictly.")
+    action: Action
+    severity: Severity | None = Field(description="The worst violation's; null where nothing is violated.")
+    flagged: bool
+    score: Probability = Field(description="Risk: the highest calibrated probability of any violation.")
+    violations: list[Violation] = []
+    prompt: str = Field(description="The prompt that was judged; for a chat, the turns composed into one.")
+    safe_prompt: str | None = Field(description="What to draw instead; null where `action` is `block`.")
+    fidelity: Probability | None = Field(description="Encoder similarity of safe prompt and prompt; null on a block.")
+    wxi: Probability | None = Field(description="w_ξ, weight of the safe branch; 0 draws as asked, null on a block.")
+    tau_gc: Probability | None = Field(description="τ_gc, fraction of the steps in which both branches are summed.")
+    locale: str = Field(description="The locale that the caller named, in canonical BCP-47 form.")
+    policy: PolicyRef
+    model: str = Field(description="The models that decided: encoder, and the LLM where it was asked.")
+    message: str | None = Field(description="Explanation in the locale's language; null where all is allowed.")
+    timings_ms: dict[str, float] = Field(description="Milliseconds by step of the pipeline, and `total`.")
