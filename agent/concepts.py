@@ -1,0 +1,152 @@
+"""The concept bank and its FAISS index under a policy: the nearest-neighbour detector of the seed paper.
+
+A concept offends only where a rule of the policy claims its topic; elsewhere the same phrase is an ordinary, safe one.
+So each policy has an index of its own over the one bank, and a wine glass is a neighbour of trouble in one place only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import faiss
+import numpy as np
+from pydantic import Field, ValidationError
+
+from agent.encoder import Encoder
+from agent.policy import Policy, Text
+from agent.policy_files import CONCEPTS_FILE, explain, read_yaml
+from agent.schema import Category, Span, Strict
+
+NEIGHBOURS = 32
+LONGEST_WINDOW = 5
+MAX_WINDOWS = 96
+
+
+class UnsafeConcept(Strict):
+    """A phrase that may offend, and those of the same grammatical shape that can stand for it."""
+
+    text: Text
+    safe: list[Text] = Field(min_length=1)
+
+
+class Topic(Strict):
+    category: Category | None
+    unsafe: list[UnsafeConcept] = []
+    safe: list[Text] = []
+
+
+class ConceptBank(Strict):
+    topics: dict[str, Topic]
+
+
+class Concept(NamedTuple):
+    """A row of the index; `rule_id` is None for what is safe under the policy."""
+
+    text: str
+    rule_id: str | None
+    safe: tuple[str, ...]
+
+
+class Window(NamedTuple):
+    """A stretch of the prompt and its two nearest concepts: `margin` > 0 where the offending one is nearer."""
+
+    span: Span
+    concept: Concept
+    similarity: float
+    margin: float
+
+
+def load_bank(directory: Path) -> ConceptBank:
+    """Read `concepts.yaml`.
+
+    Raises:
+        PolicyError: with file, line and what was expected.
+    """
+    path = directory / CONCEPTS_FILE
+    document = read_yaml(path)
+    try:
+        return ConceptBank.model_validate(document)
+    except ValidationError as error:
+        raise explain(error, document, path) from None
+
+
+def concepts_under(policy: Policy, bank: ConceptBank) -> list[Concept]:
+    """The bank and the policy's own examples as rows, each with the rule that it breaks or None."""
+    claimed = {topic: rule for rule in policy.rules for topic in rule.topics}
+    rows = []
+    for name, topic in bank.topics.items():
+        rule = claimed.get(name)
+        for unsafe in topic.unsafe:
+            safe = (*unsafe.safe, *(rule.safe_concepts if rule else ()))
+            rows.append(Concept(unsafe.text, rule.id if rule else None, safe))
+        rows.extend(Concept(text, None, ()) for text in topic.safe)
+    for rule in policy.rules:
+        rows.extend(Concept(text, rule.id, tuple(rule.safe_concepts)) for text in rule.examples.violating)
+        rows.extend(Concept(text, None, ()) for text in rule.examples.allowed)
+    return rows
+
+
+def windows_of(prompt: str) -> list[Span]:
+    """The whole prompt first, then its stretches of two to five words, at most `MAX_WINDOWS` in all.
+
+    Scripts that leave no spaces between words are cut by characters.
+    """
+    words = [match.span() for match in re.finditer(r"\S+", prompt)]
+    if words and len(prompt) / len(words) > 14:
+        words = [(start, min(start + 4, len(prompt))) for start in range(0, len(prompt), 4)]
+    whole = Span(start=0, end=len(prompt), text=prompt)
+    return [whole, *_stretches(prompt, words)][:MAX_WINDOWS]
+
+
+def _stretches(prompt: str, words: list[tuple[int, int]]) -> Iterator[Span]:
+    stride = 1 + len(words) * (LONGEST_WINDOW - 1) // MAX_WINDOWS
+    for first in range(0, len(words), stride):
+        for size in range(2, LONGEST_WINDOW + 1):
+            if first + size <= len(words) and size < len(words):
+                start, end = words[first][0], words[first + size - 1][1]
+                yield Span(start=start, end=end, text=prompt[start:end])
+
+
+class ConceptIndex:
+    """FAISS inner-product index over the concepts of one policy."""
+
+    def __init__(self, policy: Policy, bank: ConceptBank, encoder: Encoder) -> None:
+        self.concepts = concepts_under(policy, bank)
+        self._encoder = encoder
+        vectors = encoder.encode([concept.text for concept in self.concepts])
+        self._index: Any = faiss.IndexFlatIP(vectors.shape[1])
+        self._index.add(vectors)
+
+    def search(self, prompt: str) -> dict[str, list[Window]]:
+        """The windows of the prompt nearest to each rule that has a neighbour, most telling first.
+
+        Returns: rule id to windows, sorted by falling margin (cosine to the nearest concept of the rule, less cosine
+        to the nearest safe concept).
+        """
+        spans = windows_of(prompt)
+        vectors = self._encoder.encode([span.text for span in spans])
+        similarities, rows = self._index.search(vectors, min(NEIGHBOURS, len(self.concepts)))
+        found: dict[str, list[Window]] = {}
+        for span, similar, nearest in zip(spans, similarities, rows, strict=True):
+            safest = next(
+                (s for s, row in zip(similar, nearest, strict=True) if self.concepts[row].rule_id is None), similar[-1]
+            )
+            seen: set[str] = set()
+            for similarity, row in zip(similar, nearest, strict=True):
+                concept = self.concepts[row]
+                if concept.rule_id is None or concept.rule_id in seen:
+                    continue
+                seen.add(concept.rule_id)
+                window = Window(span, concept, float(similarity), float(similarity - safest))
+                found.setdefault(concept.rule_id, []).append(window)
+        for windows in found.values():
+            windows.sort(key=lambda window: -window.margin)
+        return found
+
+    def similarity(self, text: str, other: str) -> float:
+        """Cosine similarity of two texts, clipped to [0, 1]."""
+        left, right = self._encoder.encode([text, other])
+        return float(np.clip(left @ right, 0.0, 1.0))
