@@ -1,0 +1,97 @@
+"""Every refusal in OpenAI's shape, `{"error": {message, type, param, code}}`: what is wrong, where, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 1 << 20
+
+
+class ApiError(HTTPException):
+    """A refusal that the caller can understand: `status` is the HTTP status, `extra` rides along in the error."""
+
+    def __init__(self, status: int, message: str, code: str, param: str | None = None, **extra: Any) -> None:
+        super().__init__(status, message)
+        self.code, self.param, self.extra = code, param, extra
+
+
+class BodyLimit:
+    """ASGI middleware: a body of more than `MAX_BODY` bytes is refused with 413, announced or not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:
+                raise ApiError(413, f"The body is larger than {MAX_BODY} bytes.", "request_too_large")
+            return message
+
+        await self.app(scope, counted, send)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app`, foreseen or not, in OpenAI's shape."""
+    app.add_middleware(BodyLimit)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _failed)
+
+
+def _error(status: int, message: str, code: str | None, param: str | None = None, **extra: Any) -> JSONResponse:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    error = {"message": _printable(message), "type": kind, "param": param and _printable(param), "code": code, **extra}
+    return JSONResponse({"error": error}, status)
+
+
+def _printable(text: str) -> str:
+    """Lone surrogates in what the caller sent must not break the answer that complains of them."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, ApiError):
+        return _error(error.status_code, error.detail, error.code, error.param, **error.extra)
+    http = cast(HTTPException, error)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(http.status_code, "invalid_request")
+    response = _error(http.status_code, f"{http.detail} ({request.method} {request.url.path})", code)
+    response.headers.update(http.headers or {})
+    return response
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    invalid = cast(RequestValidationError, error)
+    first = invalid.errors()[0]
+    if first["type"] == "json_invalid":
+        reason = first.get("ctx", {}).get("error", "cannot be parsed")
+        return _error(400, f"The body is not valid JSON: {reason} (character {first['loc'][-1]}).", "invalid_json")
+    source, *location = first["loc"]
+    param = _dotted(location, invalid.body) if source == "body" else ".".join(map(str, location))
+    return _error(400, f"{param or 'body'}: {first['msg']}.", first["type"], param or None)
+
+
+async def _failed(request: Request, error: Exception) -> JSONResponse:
+    return _error(500, "The server failed to answer; its log says why. Nothing was allowed or drawn.", "internal_error")
+
+
+def _dotted(location: Sequence[str | int], node: Any) -> str:
+    """`messages[0].content`: pydantic's location without the names of the members of unions, which no caller sent."""
+    name = ""
+    for depth, step in enumerate(location):
+        if isinstance(node, list) and isinstance(step, int) and step < len(node):
+            name, node = f"{name}[{step}]", node[step]
+        elif isinstance(node, dict) and (step in node or depth == len(location) - 1):
+            name, node = f"{name}.{step}" if name else str(step), node.get(step)
+    return name

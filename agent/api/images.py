@@ -1,0 +1,112 @@
+"""`POST /v1/images/generations`: judged first, then drawn by the worker as the verdict says."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Annotated, Any, Literal
+
+import httpx
+from fastapi import APIRouter, Request
+from pydantic import Field, StringConstraints
+
+from agent.api.errors import ApiError
+from agent.api.schema import Asking, LocaleHeader, Text, detector_of, judge, moderator_of
+from agent.schema import Action, ChatMessage, Status, Strict, Verdict
+
+router = APIRouter()
+
+MIN_SIDE, MAX_SIDE = 64, 2048
+DRAWING_SECONDS = 600.0
+
+
+class ImageRequest(Asking):
+    """OpenAI's fields and `seed`; those that choose a style are taken and have no effect."""
+
+    prompt: Text
+    n: int | None = Field(default=1, ge=1, le=10)
+    size: Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}x[0-9]{1,5}|auto)$")] | None = None
+    seed: int | None = Field(default=None, ge=0, lt=2**63, description="Same seed, same pictures; drawn if left out.")
+    response_format: Literal["b64_json"] | None = None
+    output_format: Literal["png"] | None = None
+    stream: Literal[False] | None = None
+    moderation: Literal["auto"] | None = None
+    quality: str | None = None
+    style: str | None = None
+    background: str | None = None
+
+
+class Picture(Strict):
+    b64_json: str
+    revised_prompt: str
+
+
+class ImageResponse(Strict):
+    created: int
+    data: list[Picture]
+    output_format: Literal["png"] = "png"
+    verdict: Verdict
+    drawing: dict[str, Any] = Field(description="The worker's own account of how it drew.")
+
+
+@router.post("/v1/images/generations")
+async def images(request: Request, body: ImageRequest, header: LocaleHeader = None) -> ImageResponse:
+    """Draws what the verdict lets through; a block is a 400 with the verdict in the error."""
+    moderator = moderator_of(request)
+    detector, size = detector_of(body.model), _size(body.size)
+    locale = header if body.locale is None else body.locale
+    verdict = await judge(moderator, [ChatMessage(role="user", content=body.prompt)], locale, detector, "prompt")
+    if verdict.action is Action.BLOCK:
+        failed = verdict.status is Status.ERROR
+        raise ApiError(
+            503 if failed else 400,
+            verdict.message or "The prompt is blocked.",
+            "moderation_unavailable" if failed else "content_policy_violation",
+            "prompt",
+            verdict=verdict.model_dump(mode="json"),
+        )
+    drawn = await _draw(
+        moderator.settings.generator_url,
+        {
+            "prompt": verdict.prompt, "safe_prompt": verdict.safe_prompt, "wxi": verdict.wxi, "tau_gc": verdict.tau_gc,
+            "n": body.n or 1, "seed": secrets.randbelow(2**31) if body.seed is None else body.seed, **size,
+        },
+    )  # fmt: skip
+    revised = verdict.safe_prompt or verdict.prompt
+    pictures = [Picture(b64_json=image, revised_prompt=revised) for image in drawn.pop("images")]
+    return ImageResponse(created=int(time.time()), data=pictures, verdict=verdict, drawing=drawn)
+
+
+def _size(size: str | None) -> dict[str, int]:
+    """`width` and `height` in pixels; without a size the worker draws its model's own.
+
+    Raises:
+        ApiError: where a side is out of range or no multiple of 8, the autoencoders' step.
+    """
+    if size is None or size == "auto":
+        return {}
+    width, height = map(int, size.split("x"))
+    if any(side % 8 or not MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
+        message = f"size: each side is a multiple of 8 from {MIN_SIDE} to {MAX_SIDE} pixels, not {size}."
+        raise ApiError(400, message, "invalid_size", "size")
+    return {"width": width, "height": height}
+
+
+async def _draw(url: str, order: dict[str, Any]) -> dict[str, Any]:
+    """The worker's answer: `images`, base64 PNGs, and how they were drawn.
+
+    Raises:
+        ApiError: 400 with the worker's reason where it refuses, 503 where it fails or is not there.
+    """
+    try:
+        async with httpx.AsyncClient(timeout=DRAWING_SECONDS, trust_env=False) as client:
+            answer = await client.post(f"{url.rstrip('/')}/v1/draw", json=order)
+    except httpx.HTTPError as error:
+        message = f"The drawing worker does not answer at {url} ({type(error).__name__}); is it running?"
+        raise ApiError(503, message, "generator_unavailable") from None
+    if answer.is_server_error:
+        raise ApiError(503, "The drawing worker failed; its log says why.", "generator_failed")
+    if answer.is_client_error:
+        raise ApiError(400, f"The drawing worker refuses: {answer.text[:500]}", "generator_refused")
+    drawn: dict[str, Any] = answer.json()
+    return drawn

@@ -1,0 +1,48 @@
+"""`GET /v1/policies`, `/v1/policies/{locale}`, `/healthz` and `/readyz`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from agent.api.errors import ApiError
+from agent.api.schema import moderator_of
+from agent.policy_files import UnknownLocaleError, lookup
+
+router = APIRouter()
+
+
+@router.get("/v1/policies")
+async def policies(request: Request) -> dict[str, Any]:
+    """Every policy in brief."""
+    brief = {"locale", "title", "version", "lineage"}
+    known = moderator_of(request).policies.values()
+    data = [{**policy.model_dump(mode="json", include=brief), "hash": policy.hash} for policy in known]
+    return {"object": "list", "data": data}
+
+
+@router.get("/v1/policies/{locale}")
+async def policy(request: Request, locale: str) -> dict[str, Any]:
+    """The resolved policy that holds for a locale, by RFC 4647 lookup: `de-AT` is answered by `de`, or by `base`."""
+    known = moderator_of(request).policies
+    try:
+        found = known[locale] if locale in known else lookup(known, locale)[1]
+    except UnknownLocaleError as error:
+        raise ApiError(404, f"locale: {error}.", "unknown_locale", "locale") from None
+    return {**found.model_dump(mode="json"), "hash": found.hash}
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> JSONResponse:
+    """200 where every part is `ok`; 503 with what is amiss otherwise."""
+    parts = await moderator_of(request).ready()
+    ready = all(state == "ok" for state in parts.values())
+    return JSONResponse({"status": "ok" if ready else "unready", "parts": parts}, 200 if ready else 503)

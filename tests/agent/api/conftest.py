@@ -1,0 +1,109 @@
+"""A real server on a free port, in front of a moderator that decides by one word, to try the routes alone."""
+
+import base64
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+
+import openai
+import pytest
+import uvicorn
+from agent.moderator import BadPromptError
+from fastapi import FastAPI, HTTPException, Request
+
+from agent.api.app import create_app
+from agent.policy_files import UnknownLocaleError
+from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Severity, Span, Status, Verdict, Violation
+
+
+class ByWord:
+    """`wine` is rewritten, `gun` blocked, `crash` fails, `outage` is an error that blocks; all else is allowed."""
+
+    policies: dict[str, object] = {}
+    parts = {"policies": "ok"}
+
+    def __init__(self, generator_url: str) -> None:
+        self.settings = SimpleNamespace(default_locale="en-US", generator_url=generator_url)
+        self.asked: list[tuple[list[ChatMessage], str, Detector | None]] = []
+
+    async def ready(self) -> dict[str, str]:
+        return self.parts
+
+    async def moderate(self, messages: Sequence[ChatMessage], locale: str, detector: Detector | None = None) -> Verdict:
+        self.asked.append((list(messages), locale, detector))
+        prompt = messages[-1].content
+        if locale == "xx":
+            raise UnknownLocaleError("'xx' names no registered language")
+        if not prompt.strip() or len(prompt) > 10_000:
+            raise BadPromptError("the prompt is empty or longer than 10000 characters")
+        if "crash" in prompt:
+            raise RuntimeError("a secret of the server")
+        word, category, severity = (
+            ("gun", Category.VIOLENT_CRIMES, Severity.HIGH)
+            if "gun" in prompt
+            else ("wine", Category.REGULATED_SUBSTANCES, Severity.MEDIUM)
+        )
+        start = prompt.find(word)
+        violations = [
+            Violation(
+                rule_id=f"rule.{word}", category=category, severity=severity, confidence=0.9, rationale="the word",
+                spans=[Span(start=start, end=start + len(word), text=word)],
+            )
+        ] if start >= 0 else []  # fmt: skip
+        blocked = word == "gun" or "outage" in prompt
+        return Verdict(
+            id="v-1", status=Status.ERROR if "outage" in prompt else Status.OK,
+            action=Action.BLOCK if blocked else Action.REWRITE if violations else Action.ALLOW,
+            severity=severity if violations else None, flagged=bool(violations), score=0.9 if violations else 0.1,
+            violations=violations, prompt=prompt, safe_prompt=None if blocked else prompt.replace("wine", "juice"),
+            fidelity=None if blocked else 0.95, wxi=None if blocked else 0.8 * bool(violations),
+            tau_gc=None if blocked else 0.2, locale=locale, policy=PolicyRef(locale=locale, version="1", hash="0"),
+            model="words", message="nicht erlaubt" if violations else None, timings_ms={"total": 1.0},
+        )  # fmt: skip
+
+
+def serve(app: FastAPI) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", ws="none"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def worker() -> Iterator[str]:
+    """A drawing worker that returns its order in place of pictures; it refuses 2048 pixels and fails on `smudge`."""
+    app = FastAPI()
+
+    @app.post("/v1/draw")
+    async def draw(request: Request) -> object:
+        order = await request.json()
+        if order.get("width") == 2048:
+            raise HTTPException(400, "too large for this model")
+        if "smudge" in order["prompt"]:
+            raise HTTPException(500, "no ink")
+        images = [base64.b64encode(f"{order['seed']}-{i}".encode()).decode() for i in range(order["n"])]
+        return {"images": images, **order}
+
+    yield from serve(app)
+
+
+@pytest.fixture(scope="session")
+def moderator(worker: str) -> ByWord:
+    return ByWord(worker)
+
+
+@pytest.fixture(scope="session")
+def url(moderator: ByWord) -> Iterator[str]:
+    yield from serve(create_app(moderator))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def client(url: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        yield client

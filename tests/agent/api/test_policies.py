@@ -1,0 +1,17 @@
+import httpx
+
+
+def test_health_is_the_process_and_readiness_is_every_part(url, moderator, monkeypatch):
+    assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
+    assert httpx.get(f"{url}/readyz").status_code == 200
+    monkeypatch.setattr(moderator, "parts", {"policies": "ok", "llm": "does not answer"})
+    answer = httpx.get(f"{url}/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["parts"]["llm"] == "does not answer"
+
+
+def test_a_malformed_or_unknown_locale_is_404_in_openai_s_shape(url):
+    for locale in ("zz-ZZ", "not_a_locale!", "%ED%A0%80"):
+        answer = httpx.get(f"{url}/v1/policies/{locale}")
+        assert answer.status_code == 404
+        assert answer.json()["error"]["code"] == "unknown_locale"
