@@ -1,0 +1,109 @@
+"""Turn a Qwen2 GGUF file into a folder that vLLM and transformers load: vLLM's CPU build does not read GGUF."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+TENSORS = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+CONTROL, UNUSED = 3, 5  # token types, gguf.TokenType
+
+
+def convert(gguf_file: Path, folder: Path) -> Path:
+    """Write `folder` with bfloat16 weights, `config.json`, tokenizer and chat template; whole, or not at all.
+
+    The input and output embeddings are one matrix in Qwen2.5's small models; GGUF keeps two quantised copies, of which
+    the finer one is taken.
+    """
+    from gguf import GGUFReader
+
+    reader = GGUFReader(gguf_file)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    fields = {name: field.contents() for name, field in reader.fields.items()}
+    _write_tokenizer(fields, partial)
+    (partial / "config.json").write_text(json.dumps(_config(fields), indent=2))
+    stop = [fields["tokenizer.ggml.eos_token_id"], fields["tokenizer.ggml.padding_token_id"]]
+    (partial / "generation_config.json").write_text(json.dumps({"eos_token_id": stop, "pad_token_id": stop[1]}))
+    _write_weights(reader, partial / "model.safetensors")
+    partial.rename(folder)
+    return folder
+
+
+def hub_name(name: str) -> str:
+    """The Qwen2 name of a GGUF tensor: `blk.3.attn_q.bias` → `model.layers.3.self_attn.q_proj.bias`."""
+    if name in ("output.weight", "token_embd.weight"):
+        return "model.embed_tokens.weight"
+    if name == "output_norm.weight":
+        return "model.norm.weight"
+    _, layer, kind, parameter = name.split(".")
+    return f"model.layers.{layer}.{TENSORS[kind]}.{parameter}"
+
+
+def _write_weights(reader: Any, path: Path) -> None:
+    import torch
+    from gguf.quants import dequantize
+    from safetensors.torch import save_file
+
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    if "output.weight" in tensors:
+        del tensors["token_embd.weight"]
+    weights = {
+        hub_name(name): torch.tensor(dequantize(tensor.data, tensor.tensor_type)).to(torch.bfloat16)
+        for name, tensor in tensors.items()
+    }
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def _config(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "dtype": "bfloat16",
+        "hidden_act": "silu",
+        "hidden_size": fields["qwen2.embedding_length"],
+        "intermediate_size": fields["qwen2.feed_forward_length"],
+        "max_position_embeddings": fields["qwen2.context_length"],
+        "num_attention_heads": fields["qwen2.attention.head_count"],
+        "num_hidden_layers": fields["qwen2.block_count"],
+        "num_key_value_heads": fields["qwen2.attention.head_count_kv"],
+        "rms_norm_eps": fields["qwen2.attention.layer_norm_rms_epsilon"],
+        "rope_theta": fields["qwen2.rope.freq_base"],
+        "tie_word_embeddings": True,
+        "vocab_size": len(fields["tokenizer.ggml.tokens"]),
+        "bos_token_id": fields["tokenizer.ggml.bos_token_id"],
+        "eos_token_id": fields["tokenizer.ggml.eos_token_id"],
+    }
+
+
+def _write_tokenizer(fields: dict[str, Any], folder: Path) -> None:
+    from tokenizers import AddedToken
+    from transformers import Qwen2Tokenizer
+
+    tokens, types = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
+    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
+    used = {token: i for i, (token, kind) in enumerate(zip(tokens, types, strict=True)) if kind != UNUSED}
+    tokenizer = Qwen2Tokenizer(
+        vocab=used,
+        merges=merges,  # type: ignore[arg-type]  # a list of pairs is what it takes, and what it does not declare
+        eos_token=tokens[fields["tokenizer.ggml.eos_token_id"]],
+        pad_token=tokens[fields["tokenizer.ggml.padding_token_id"]],
+        model_max_length=fields["qwen2.context_length"],
+    )
+    control = [AddedToken(t, special=True, normalized=False) for t, i in used.items() if types[i] == CONTROL]
+    tokenizer.add_tokens(control)
+    tokenizer.chat_template = fields["tokenizer.chat_template"]
+    tokenizer.save_pretrained(folder)

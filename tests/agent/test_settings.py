@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from agent.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_variables_win_over_the_file_and_the_file_over_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("propriety.toml").write_text("port = 9000\nllm_port = 9001\n")
+    monkeypatch.setenv("PROPRIETY_PORT", "9100")
+    settings = Settings()
+    assert (settings.port, settings.llm_port, settings.generator_port) == (9100, 9001, 8002)
+
+
+def test_an_unknown_key_of_the_file_is_refused_by_name() -> None:
+    Path("propriety.toml").write_text("fail_opne = true\n")
+    with pytest.raises(ValidationError, match="fail_opne"):
+        Settings()
+
+
+def test_a_port_out_of_range_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROPRIETY_PORT", "70000")
+    with pytest.raises(ValidationError, match="port"):
+        Settings()
+
+
+def test_settings_do_not_change_once_made() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().port = 1
+
+
+def test_the_decision_log_follows_the_data_folder_unless_named() -> None:
+    assert Settings(data_dir=Path("d")).decision_log_url == "sqlite:///d/propriety.db"
+    assert Settings(database_url="sqlite://").decision_log_url == "sqlite://"
+
+
+def test_passing_on_failure_is_off_unless_asked_for() -> None:
+    assert Settings().fail_open is False
