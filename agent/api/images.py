@@ -13,11 +13,11 @@ from pydantic import Field, StringConstraints
 from agent.api.errors import ApiError
 from agent.api.schema import Asking, LocaleHeader, Text, detector_of, judge, moderator_of
 from agent.schema import Action, ChatMessage, Status, Strict, Verdict
+from agent.settings import Settings
 
 router = APIRouter()
 
 MIN_SIDE, MAX_SIDE = 64, 2048
-DRAWING_SECONDS = 600.0
 
 
 class ImageRequest(Asking):
@@ -66,7 +66,7 @@ async def images(request: Request, body: ImageRequest, header: LocaleHeader = No
             verdict=verdict.model_dump(mode="json"),
         )
     drawn = await _draw(
-        moderator.settings.generator_url,
+        moderator.settings,
         {
             "prompt": verdict.prompt, "safe_prompt": verdict.safe_prompt, "wxi": verdict.wxi, "tau_gc": verdict.tau_gc,
             "n": body.n or 1, "seed": secrets.randbelow(2**31) if body.seed is None else body.seed, **size,
@@ -92,15 +92,16 @@ def _size(size: str | None) -> dict[str, int]:
     return {"width": width, "height": height}
 
 
-async def _draw(url: str, order: dict[str, Any]) -> dict[str, Any]:
+async def _draw(settings: Settings, order: dict[str, Any]) -> dict[str, Any]:
     """The worker's answer: `images`, base64 PNGs, and how they were drawn.
 
     Raises:
         ApiError: 400 with the worker's reason where it refuses, 503 where it fails or is not there.
     """
+    url = settings.generator_base_url
     try:
-        async with httpx.AsyncClient(timeout=DRAWING_SECONDS, trust_env=False) as client:
-            answer = await client.post(f"{url.rstrip('/')}/v1/draw", json=order)
+        async with httpx.AsyncClient(timeout=settings.generator_timeout_s, trust_env=False) as client:
+            answer = await client.post(f"{url}/v1/draw", json=order)
     except httpx.HTTPError as error:
         message = f"The drawing worker does not answer at {url} ({type(error).__name__}); is it running?"
         raise ApiError(503, message, "generator_unavailable") from None

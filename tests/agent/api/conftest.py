@@ -4,7 +4,6 @@ import base64
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from types import SimpleNamespace
 
 import openai
 import pytest
@@ -13,18 +12,19 @@ from agent.moderator import BadPromptError
 from fastapi import FastAPI, HTTPException, Request
 
 from agent.api.app import create_app
-from agent.policy_files import UnknownLocaleError
+from agent.policy_files import UnknownLocaleError, load_policies
 from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Severity, Span, Status, Verdict, Violation
+from agent.settings import Settings
 
 
 class ByWord:
     """`wine` is rewritten, `gun` blocked, `crash` fails, `outage` is an error that blocks; all else is allowed."""
 
-    policies: dict[str, object] = {}
     parts = {"policies": "ok"}
 
     def __init__(self, generator_url: str) -> None:
-        self.settings = SimpleNamespace(default_locale="en-US", generator_url=generator_url)
+        self.settings = Settings(generator_url=generator_url)
+        self.policies = load_policies(self.settings.policies_dir)
         self.asked: list[tuple[list[ChatMessage], str, Detector | None]] = []
 
     async def ready(self) -> dict[str, str]:

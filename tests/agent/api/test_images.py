@@ -3,6 +3,8 @@ import base64
 import openai
 import pytest
 
+from agent.settings import Settings
+
 
 def test_a_rewritten_prompt_is_drawn_with_the_verdict_s_parameters(client):
     answer = client.images.generate(
@@ -44,7 +46,7 @@ def test_what_the_worker_refuses_is_told_and_what_it_fails_at_is_503(client):
 
 
 def test_an_absent_worker_is_503(client, moderator, monkeypatch):
-    monkeypatch.setattr(moderator.settings, "generator_url", "http://127.0.0.1:9")
+    monkeypatch.setattr(moderator, "settings", Settings(generator_url="http://127.0.0.1:9"))
     with pytest.raises(openai.InternalServerError) as failed:
         client.images.generate(prompt="a tree")
     assert (failed.value.status_code, failed.value.code) == (503, "generator_unavailable")
