@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import httpx
 from fastapi import APIRouter, Request
-from pydantic import Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from agent.api.errors import ApiError
 from agent.api.schema import Asking, LocaleHeader, Text, detector_of, judge, moderator_of
@@ -39,6 +39,12 @@ class ImageRequest(Asking):
 class Picture(Strict):
     b64_json: str
     revised_prompt: str
+
+
+class Drawn(BaseModel, extra="allow"):
+    """What the worker answers: pictures, and whatever it tells of how it drew them."""
+
+    images: list[str] = Field(description="Base64 PNGs.")
 
 
 class ImageResponse(Strict):
@@ -73,8 +79,8 @@ async def images(request: Request, body: ImageRequest, header: LocaleHeader = No
         },
     )  # fmt: skip
     revised = verdict.safe_prompt or verdict.prompt
-    pictures = [Picture(b64_json=image, revised_prompt=revised) for image in drawn.pop("images")]
-    return ImageResponse(created=int(time.time()), data=pictures, verdict=verdict, drawing=drawn)
+    pictures = [Picture(b64_json=image, revised_prompt=revised) for image in drawn.images]
+    return ImageResponse(created=int(time.time()), data=pictures, verdict=verdict, drawing=drawn.model_extra or {})
 
 
 def _size(size: str | None) -> dict[str, int]:
@@ -92,8 +98,8 @@ def _size(size: str | None) -> dict[str, int]:
     return {"width": width, "height": height}
 
 
-async def _draw(settings: Settings, order: dict[str, Any]) -> dict[str, Any]:
-    """The worker's answer: `images`, base64 PNGs, and how they were drawn.
+async def _draw(settings: Settings, order: dict[str, Any]) -> Drawn:
+    """The worker's answer.
 
     Raises:
         ApiError: 400 with the worker's reason where it refuses, 503 where it fails or is not there.
@@ -109,5 +115,8 @@ async def _draw(settings: Settings, order: dict[str, Any]) -> dict[str, Any]:
         raise ApiError(503, "The drawing worker failed; its log says why.", "generator_failed")
     if answer.is_client_error:
         raise ApiError(400, f"The drawing worker refuses: {answer.text[:500]}", "generator_refused")
-    drawn: dict[str, Any] = answer.json()
-    return drawn
+    try:
+        return Drawn.model_validate_json(answer.content)
+    except ValidationError:
+        message = f"What answers at {url} is no drawing worker; mend PROPRIETY_GENERATOR_URL."
+        raise ApiError(503, message, "generator_failed") from None

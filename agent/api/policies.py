@@ -42,7 +42,8 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> JSONResponse:
-    """200 where every part is `ok`; 503 with what is amiss otherwise."""
+    """200 where every part is `ok` or `degraded: …`, which still fails closed; 503 with what is amiss otherwise."""
     parts = await moderator_of(request).ready()
-    ready = all(state == "ok" for state in parts.values())
-    return JSONResponse({"status": "ok" if ready else "unready", "parts": parts}, 200 if ready else 503)
+    states = {state.partition(":")[0] for state in parts.values()}
+    status = "ok" if states <= {"ok"} else "degraded" if states <= {"ok", "degraded"} else "unready"
+    return JSONResponse({"status": status, "parts": parts}, 503 if status == "unready" else 200)

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 import openai
 import pytest
 import uvicorn
-from agent.moderator import BadPromptError
 from fastapi import FastAPI, HTTPException, Request
 
 from agent.api.app import create_app
+from agent.moderator import BadPromptError
 from agent.policy_files import UnknownLocaleError, load_policies
 from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Severity, Span, Status, Verdict, Violation
 from agent.settings import Settings
@@ -77,7 +77,7 @@ def serve(app: FastAPI) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def worker() -> Iterator[str]:
-    """A drawing worker that returns its order in place of pictures; it refuses 2048 pixels and fails on `smudge`."""
+    """Returns its order in place of pictures; refuses 2048 pixels, fails on `smudge`, is no worker on `stranger`."""
     app = FastAPI()
 
     @app.post("/v1/draw")
@@ -87,6 +87,8 @@ def worker() -> Iterator[str]:
             raise HTTPException(400, "too large for this model")
         if "smudge" in order["prompt"]:
             raise HTTPException(500, "no ink")
+        if "stranger" in order["prompt"]:
+            return {"hello": "world"}
         images = [base64.b64encode(f"{order['seed']}-{i}".encode()).decode() for i in range(order["n"])]
         return {"images": images, **order}
 

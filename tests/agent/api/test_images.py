@@ -45,6 +45,11 @@ def test_what_the_worker_refuses_is_told_and_what_it_fails_at_is_503(client):
     assert (failed.value.status_code, failed.value.code) == (503, "generator_failed")
 
 
+def test_another_server_in_the_worker_s_place_is_503(client):
+    with pytest.raises(openai.InternalServerError, match="PROPRIETY_GENERATOR_URL"):
+        client.images.generate(prompt="a stranger")
+
+
 def test_an_absent_worker_is_503(client, moderator, monkeypatch):
     monkeypatch.setattr(moderator, "settings", Settings(generator_url="http://127.0.0.1:9"))
     with pytest.raises(openai.InternalServerError) as failed:
