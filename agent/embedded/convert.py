@@ -69,7 +69,10 @@ def _write_weights(reader: Any, path: Path) -> None:
 
 
 def _config(fields: dict[str, Any]) -> dict[str, Any]:
+    import transformers
+
     return {
+        "transformers_version": transformers.__version__,
         "architectures": ["Qwen2ForCausalLM"],
         "model_type": "qwen2",
         "dtype": "bfloat16",

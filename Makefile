@@ -1,0 +1,68 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+BUILD := $(if $(shell nvidia-smi -L 2>/dev/null | grep GPU),gpu,cpu)
+# The constraints are those of the CPU build; vllm's CUDA build pins a torch of its own.
+CONSTRAINTS := $(if $(filter cpu,$(BUILD)),-c constraints.txt)
+
+.PHONY: help run test lint weights clean
+
+help: ## List the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/.installed weights ## Set up, start everything, draw a sample for two locales, serve until Ctrl-C
+	@$(BIN)/propriety serve --demo
+
+test: $(VENV)/.installed-dev lint ## Set up, then ruff, mypy and pytest
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev ## ruff and mypy
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+weights: $(VENV)/.installed ## Fetch and convert the embedded LLM, where it is the one that is used
+	@$(BIN)/python -m agent.embedded
+
+clean: ## Remove the virtual environment and all that was downloaded or made; the decision log stays
+	rm -rf $(VENV) models out
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || {
+	  echo "make: no $(PYTHON) here. Propriety needs Python 3.11: 'apt-get install python3.11-venv', or 'make PYTHON=/path/to/python3.11'." >&2
+	  exit 1
+	}
+	echo "Creating $(VENV) (10 s)"
+	$(PYTHON) -m venv $(VENV) || {
+	  rm -rf $(VENV)
+	  echo "make: $(PYTHON) cannot create a virtual environment; 'apt-get install python3.11-venv' mends it." >&2
+	  exit 1
+	}
+
+$(VENV)/.installed: EXTRAS = $(BUILD),generator
+$(VENV)/.installed-dev: EXTRAS = $(BUILD),generator,dev
+$(VENV)/.installed $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@free=$$(df --output=avail -BG . | tail -1 | tr -dc 0-9)
+	if [ ! -e $(VENV)/.installed ] && [ "$$free" -lt 12 ]; then
+	  echo "make: $$free GB free on the disk of $$PWD; the first set-up needs about 12 GB. Free some, and run it again." >&2
+	  exit 1
+	fi
+	echo "Installing propriety[$(EXTRAS)] into $(VENV) (2 to 5 minutes the first time)"
+	$(BIN)/python -m pip install -qq $(CONSTRAINTS) -e '.[$(EXTRAS)]' 2> >(tee $(VENV)/pip.log >&2) || {
+	  sleep 1
+	  if grep -qE 'torch==[0-9.]+\+cpu' $(VENV)/pip.log; then
+	    echo "make: pip finds no CPU wheels of PyTorch, which vLLM's CPU build needs. Set one thing, pip's extra-index-url" >&2
+	    echo "(the variable PIP_EXTRA_INDEX_URL), to PyTorch's index of CPU wheels: choose Linux, Pip and CPU under" >&2
+	    echo "'Start Locally' on pytorch.org/get-started/locally, and take the address after --index-url." >&2
+	  fi
+	  echo "make: the installation failed, see above and $(VENV)/pip.log; run the same command again once it is mended." >&2
+	  exit 1
+	}
+	# pip resolves these for another build of torch, with which transformers and vllm then fail at import.
+	[ $(BUILD) = gpu ] || $(BIN)/python -m pip uninstall -qq -y torchvision torchaudio torchcodec
+	touch $(VENV)/.installed $@

@@ -1,0 +1,63 @@
+"""Have the embedded model ready on disk, and say how vLLM is started on a model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from agent.embedded.convert import convert
+from agent.embedded.fetch import QWEN_CODER_1_5B, EmbeddedModelError, fetch
+from agent.settings import EMBEDDED_LLM, Settings
+
+FETCH_AND_CONVERT_GB = 6
+
+
+def prepare(models_dir: Path) -> Path:
+    """The folder of the embedded model, fetched and converted first where it is not there yet.
+
+    Raises:
+        EmbeddedModelError: where the download is broken or the disk too small.
+    """
+    folder = models_dir / EMBEDDED_LLM
+    if folder.exists():
+        return folder
+    models_dir.mkdir(parents=True, exist_ok=True)
+    free_gb = shutil.disk_usage(models_dir).free / 1e9
+    if free_gb < FETCH_AND_CONVERT_GB:
+        raise EmbeddedModelError(
+            f"{models_dir} has {free_gb:.1f} GB free, and the LLM's weights need {FETCH_AND_CONVERT_GB} GB while they "
+            "are made (3 GB afterwards). Free some, or set PROPRIETY_MODELS_DIR to a folder on a larger disk."
+        )
+    parts_dir = models_dir / f"{EMBEDDED_LLM}.parts"
+    gguf_file = fetch(QWEN_CODER_1_5B, parts_dir)
+    print(f"Converting the LLM to {folder} (about 30 s)", flush=True)
+    convert(gguf_file, folder)
+    shutil.rmtree(parts_dir)
+    return folder
+
+
+def server_command(settings: Settings) -> list[str]:
+    """The command that serves `settings.llm_model` on `settings.llm_port` with vLLM, in OpenAI's API."""
+    model = settings.llm_model
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    command += ["--model", str(settings.models_dir / model) if model == EMBEDDED_LLM else model]
+    command += ["--served-model-name", model, "--host", "127.0.0.1", "--port", str(settings.llm_port)]
+    command += ["--max-model-len", str(settings.llm_max_model_tokens), "--max-num-seqs", str(settings.llm_max_num_seqs)]
+    command += ["--enable-prefix-caching", "--dtype", "bfloat16"]
+    return command if _has_gpu() else [*command, "--enforce-eager"]
+
+
+def server_environment(settings: Settings) -> dict[str, str]:
+    """The environment of `server_command`: no usage statistics, and no hub for the embedded model."""
+    environment = {
+        **os.environ,
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_CPU_KVCACHE_SPACE": str(settings.llm_kv_cache_gib),
+    }
+    return environment | {"HF_HUB_OFFLINE": "1"} if settings.llm_model == EMBEDDED_LLM else environment
+
+
+def _has_gpu() -> bool:
+    return shutil.which("nvidia-smi") is not None
