@@ -15,7 +15,7 @@ import faiss
 import numpy as np
 from pydantic import Field, ValidationError
 
-from agent.encoder import Encoder
+from agent.encoder import Encoder, Vector
 from agent.policy import Policy, Text
 from agent.policy_files import CONCEPTS_FILE, explain, read_yaml
 from agent.schema import Category, Span, Strict
@@ -113,10 +113,13 @@ def _stretches(prompt: str, words: list[tuple[int, int]]) -> Iterator[Span]:
 class ConceptIndex:
     """FAISS inner-product index over the concepts of one policy."""
 
-    def __init__(self, policy: Policy, bank: ConceptBank, encoder: Encoder) -> None:
+    def __init__(self, policy: Policy, bank: ConceptBank, encoder: Encoder, known: dict[str, Vector]) -> None:
+        """`known` holds vectors by text and is added to: policies share most concepts, and encoding is what costs."""
         self.concepts = concepts_under(policy, bank)
         self._encoder = encoder
-        vectors = encoder.encode([concept.text for concept in self.concepts])
+        unknown = list({concept.text: None for concept in self.concepts if concept.text not in known})
+        known.update(zip(unknown, encoder.encode(unknown), strict=True) if unknown else ())
+        vectors = np.stack([known[concept.text] for concept in self.concepts])
         self._index: Any = faiss.IndexFlatIP(vectors.shape[1])
         self._index.add(vectors)
 

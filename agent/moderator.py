@@ -15,7 +15,7 @@ import numpy as np
 from agent.compose import compose
 from agent.concepts import ConceptIndex, Window, load_bank
 from agent.decide import Decision, decide
-from agent.encoder import load_encoder
+from agent.encoder import Vector, load_encoder
 from agent.judge import Opinion, judge
 from agent.llm import LLMUnavailableError, chat_model
 from agent.normalise import variants
@@ -31,7 +31,9 @@ log = logging.getLogger("propriety")
 FLAGGED = 0.5
 STRICT = 0.3  # with the LLM gone
 CLEARLY_SAFE, CLEARLY_UNSAFE = 0.1, 0.9  # between them the cascade asks the LLM
-MARGIN_SCALE = 0.015  # cosine difference that moves the odds by e
+# Cosine difference at even odds, and the one that moves the odds by e: the best of many windows is biased upwards.
+MARGIN_AT_EVEN, MARGIN_SCALE = 0.015, 0.015
+NEIGHBOUR_WEIGHT = 0.5  # of the neighbours' log-odds beside the judge's: an injected instruction moves the judge alone
 SPANS_KEPT = 1
 # Only a judge tells these from what is never drawn, so without one they are blocked, not rewritten.
 BLOCKED_UNJUDGED = {Category.SEXUAL_CONTENT, Category.SEX_RELATED_CRIMES, Category.CHILD_SEXUAL_EXPLOITATION}
@@ -58,7 +60,10 @@ class Moderator:
         self.settings = settings
         self.policies = load_policies(settings.policies_dir)
         bank, self._encoder = load_bank(settings.policies_dir), load_encoder(settings.encoder)
-        self._indexes = {name: ConceptIndex(policy, bank, self._encoder) for name, policy in self.policies.items()}
+        known: dict[str, Vector] = {}
+        self._indexes = {
+            name: ConceptIndex(policy, bank, self._encoder, known) for name, policy in self.policies.items()
+        }
         self._model = chat_model(settings)
         self._log = DecisionLog(settings.decision_log_url)
 
@@ -152,9 +157,9 @@ class Moderator:
         except LLMUnavailableError as error:
             log.warning("degraded: %s", error)
             return _Reading(_violations(risks, found, policy, STRICT), score, found, Status.DEGRADED, False)
-        named = _named(opinion, risks)
-        violations = _violations(named, found, policy, FLAGGED)
-        return _Reading(violations, opinion.probability, found, Status.OK, True)
+        fused = _fused(opinion.probability, score)
+        named = _named(opinion, risks, fused)
+        return _Reading(_violations(named, found, policy, FLAGGED), fused, found, Status.OK, True)
 
     async def _rewrite(self, prompt: str, policy: Policy, detector: Detector, reading: _Reading) -> str | None:
         """The first candidate that passes the same judgement, or None where none does."""
@@ -173,13 +178,18 @@ class Moderator:
 
 
 def _probability(margin: float) -> float:
-    return float(1 / (1 + np.exp(-margin / MARGIN_SCALE)))
+    return float(1 / (1 + np.exp(-(margin - MARGIN_AT_EVEN) / MARGIN_SCALE)))
 
 
-def _named(opinion: Opinion, risks: dict[str, float]) -> dict[str, float]:
-    """The judge's probability for each rule that it names; where it names none, for the nearest one."""
-    rule_ids = opinion.rule_ids or tuple(sorted(risks, key=lambda rule_id: -risks[rule_id])[:1])
-    return dict.fromkeys(rule_ids, opinion.probability)
+def _fused(judged: float, neighbours: float) -> float:
+    """The judge's probability moved by the neighbours', as a weighted sum of log-odds."""
+    p, q = np.clip([judged, neighbours], 1e-4, 1 - 1e-4)
+    return float(1 / (1 + ((1 - p) / p) * ((1 - q) / q) ** NEIGHBOUR_WEIGHT))
+
+
+def _named(opinion: Opinion, risks: dict[str, float], probability: float) -> dict[str, float]:
+    """The probability for each rule that the judge names; where it names none, for the nearest one."""
+    return dict.fromkeys(opinion.rule_ids or sorted(risks, key=lambda rule_id: -risks[rule_id])[:1], probability)
 
 
 def _violations(
