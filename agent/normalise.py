@@ -36,7 +36,7 @@ LEET_TOKEN = re.compile(r"(?<![\w@$%.])[A-Za-z0-9@$]+(?:![A-Za-z0-9@$]+)*(?![\w@
 # What may follow a number without being a word, and stems that are numbered.
 UNITS = frozenset("st nd rd th am pm mm cm km in ft kg lb oz px ml kb mb gb tb hz hr yr ds up er wd".split())  # noqa: SIM905
 NUMBERED = frozenset("web vol fig gen cam mod ver sec pic img div lot bus top lev room page model level panel".split())  # noqa: SIM905
-NAMES = frozenset("c3po w3c h1b se7en".split())  # noqa: SIM905
+NAMES = frozenset("c3po w3c h1b se7en m1a1".split())  # noqa: SIM905
 
 SPACED = re.compile(
     r"(?<![\w@$])(?:[^\W\d_]|[013457@$])([ .\-_*])(?:(?:[^\W\d_]|[013457@$])\1)+(?:[^\W\d_]|[013457@$])(?![\w@$])"
@@ -54,7 +54,7 @@ FOLLOWERS = {
     "e": "abcdefgilmnopqrstuvwxyz", "f": "aefilortuy", "g": "aeghilnorsuy", "h": "aeiotruy",
     "i": "abcdefgklmnoprstvxz", "j": "aeiou", "k": "aeiklnosy", "l": "abcdefiklmoprstuvy", "m": "abeimnopsuy",
     "n": "acdefgiklnostuvy", "o": "abcdefghiklmnoprstuvwxyz", "p": "aehiloprstuy", "q": "u",
-    "r": "abcdefgiklmnoprstuvy", "s": "aceghiklmnopqstuwy", "t": "aehiloprstuwy", "u": "abcdefgilmnprstxyz",
+    "r": "abcdefgiklmnoprstuvwy", "s": "aceghiklmnopqstuwy", "t": "aehiloprstuwy", "u": "abcdefgilmnprstxyz",
     "v": "aeioy", "w": "aehiklnors", "x": "aceipty", "y": "abcdeilmnoprst", "z": "aeiloyz",
 }  # fmt: skip
 COMMON_PAIRS = frozenset(
@@ -133,7 +133,7 @@ def _leet_word(token: str) -> str | None:
     letters = sum(char.isalpha() for char in token)
     if letters == len(token) or letters < 2 or letters * 2 < len(token) or lower in NAMES:
         return None
-    if re.search(r"[2689]|^\d\d|\d\d$", lower):
+    if re.search(r"[2689]|^\d\d|\d\d$|^\d[a-z]{1,2}\d$", lower):
         return None
     if lower[0].isdigit() and (_plausible(lower[1:]) or lower[1:] in UNITS):
         return None

@@ -15,7 +15,7 @@ from agent.normalise import normalise, variants
 
 ASCII_WORDS = (  # noqa: SIM905
     "a photo of the red dragon 1girl 2girls 4k 8k mp3 2b years 1920s 1990s 50mm 21st 3rd 5th 3am 4ft h264 "
-    "ak47 r2d2 c3po ps5 web3 covid19 iphone15 1080p 4x4 7up f1.8 A4 portrait, photorealistic masterpiece, "
+    "ak47 r2d2 c3po 1of3 m1a1 ps5 web3 covid19 iphone15 1080p 4x4 7up f1.8 A4 portrait, photorealistic masterpiece, "
     "(best quality:1.2) wine-glass U.S.A. J.R.R. Tolkien's castle; 100% wool $5 @anna user@example.com "
     "black and white. x y z cross"
 ).split()
@@ -48,6 +48,7 @@ OTHER_SCRIPTS = (
         ("b l o o d everywhere", "blood everywhere"),
         ("b.l.o.o.d", "blood"),
         ("b l 0 0 d", "blood"),
+        ("v a p o r w a v e", "vaporwave"),
         ("к р о в ь", "кровь"),
         ("bl\u200bo\u00ado\u2060d", "blood"),
         ("b\u0336l\u0336o\u0336o\u0336d\u0336", "blood"),
