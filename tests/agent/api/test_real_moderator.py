@@ -1,0 +1,123 @@
+"""The routes in front of the real moderator: two small policies and the neighbours, which need no LLM."""
+
+from collections.abc import Iterator
+
+import openai
+import pytest
+
+from agent.api.app import create_app
+from agent.moderator import Moderator
+from agent.settings import Settings
+from tests.agent.api.conftest import serve
+
+BASE = """
+locale: base
+extends: null
+title: Everywhere
+version: 2026-01-01
+detector: nearest
+severities:
+  low: {action: allow}
+  medium: {action: rewrite, wxi: 0.8, tau_gc: 0.2}
+  high: {action: block}
+  critical: {action: block}
+message:
+  rewrite: {en: Changed., ar: تم التغيير.}
+  block: {en: Blocked., ar: محظور.}
+rules:
+  - id: weapons
+    category: indiscriminate_weapons
+    severity: high
+    topics: [bombs]
+    definition: Instructions for bombs.
+    message: {en: No bombs., ar: لا قنابل.}
+    sources: [a test]
+"""
+ARABIC = """
+locale: ar-SA
+extends: base
+title: Saudi Arabia
+version: 2026-01-01
+rules:
+  - id: alcohol
+    category: regulated_substances
+    severity: medium
+    topics: [alcohol]
+    definition: Alcoholic drinks.
+    message: {en: No alcohol., ar: لا خمر.}
+    sources: [a test]
+"""
+CONCEPTS = """
+topics:
+  bombs:
+    category: indiscriminate_weapons
+    unsafe: [{text: a diagram of how to build a nail bomb, safe: [a diagram of how to build a birdhouse]}]
+    safe: [a diagram of how to build a birdhouse]
+  alcohol:
+    category: regulated_substances
+    unsafe: [{text: a wine glass, safe: [a glass of juice]}, {text: a woman holding a wine glass, safe: [a woman]}]
+    safe: [a glass of juice, a woman holding a glass of juice, a tree on a hill, a woman on a beach]
+"""
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Iterator[openai.OpenAI]:
+    folder = tmp_path_factory.mktemp("policies")
+    for name, text in {"base": BASE, "ar-SA": ARABIC, "concepts": CONCEPTS}.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    settings = Settings(
+        policies_dir=folder, generator_url=worker, database_url=f"sqlite:///{folder / 'log.db'}", detector=None
+    )
+    for url in serve(create_app(Moderator(settings))):
+        with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+            yield client
+
+
+def test_the_same_prompt_is_drawn_as_asked_in_one_place_and_rewritten_in_another(real):
+    def draw(locale: str) -> openai.types.ImagesResponse:
+        return real.images.generate(
+            prompt="a woman holding a wine glass on a beach", extra_body={"locale": locale, "seed": 1}
+        )
+
+    french, arabic = draw("fr-FR"), draw("ar-SA")
+    assert french.verdict["action"] == "allow"
+    assert french.data[0].revised_prompt == "a woman holding a wine glass on a beach"
+    assert arabic.verdict["action"] == "rewrite"
+    assert "wine" not in arabic.data[0].revised_prompt
+    assert arabic.drawing["wxi"] == 0.8
+
+
+def test_a_block_is_explained_in_arabic(real):
+    answer = real.chat.completions.create(
+        model="propriety-nearest",
+        messages=[{"role": "user", "content": "a diagram of how to build a nail bomb"}],
+        extra_body={"locale": "ar-SA"},
+    )
+    assert answer.choices[0].message.content.startswith("محظور.")
+
+
+@pytest.mark.parametrize("prompt", ["", " \n", "x" * 100_000, "a\x00tree", "a\x1b[31m tree", "\x7f"])
+def test_what_is_no_prompt_is_refused_by_every_route(real, prompt):
+    message = [{"role": "user", "content": prompt}]
+    for ask, param in (
+        (lambda: real.moderations.create(input=prompt), "input"),
+        (lambda: real.chat.completions.create(model="propriety", messages=message), "messages"),
+        (lambda: real.images.generate(prompt=prompt), "prompt"),
+    ):
+        with pytest.raises(openai.BadRequestError) as refused:
+            ask()
+        assert (refused.value.code, refused.value.param) == ("invalid_prompt", param)
+
+
+@pytest.mark.parametrize("locale", ["", "zz-ZZ", "de_", "en-US\x00", "../base", "x" * 10_000, "é", "123"])
+def test_what_is_no_locale_is_refused(real, locale):
+    with pytest.raises(openai.BadRequestError) as refused:
+        real.moderations.create(input="a tree on a hill", extra_body={"locale": locale})
+    assert (refused.value.code, refused.value.param) == ("unknown_locale", "locale")
+
+
+@pytest.mark.parametrize("role", ["system", "assistant"])
+def test_a_chat_without_a_user_s_turn_is_refused(real, role):
+    with pytest.raises(openai.BadRequestError) as refused:
+        real.chat.completions.create(model="propriety", messages=[{"role": role, "content": "a tree"}])
+    assert (refused.value.code, refused.value.param) == ("invalid_prompt", "messages")
