@@ -3,7 +3,7 @@
 import base64
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import openai
 import pytest
@@ -63,7 +63,7 @@ class ByWord:
         )  # fmt: skip
 
 
-def serve(app: FastAPI) -> Iterator[str]:
+def _serve(app: FastAPI) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", ws="none"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -75,8 +75,17 @@ def serve(app: FastAPI) -> Iterator[str]:
     thread.join(timeout=10)
 
 
+Serve = Callable[[FastAPI], Iterator[str]]
+
+
 @pytest.fixture(scope="session")
-def worker() -> Iterator[str]:
+def serve() -> Serve:
+    """Serves an application for as long as its iterator, which yields the URL, is held open."""
+    return _serve
+
+
+@pytest.fixture(scope="session")
+def worker(serve: Serve) -> Iterator[str]:
     """Returns its order in place of pictures; refuses 2048 pixels, fails on `smudge`, is no worker on `stranger`."""
     app = FastAPI()
 
@@ -101,7 +110,7 @@ def moderator(worker: str) -> ByWord:
 
 
 @pytest.fixture(scope="session")
-def url(moderator: ByWord) -> Iterator[str]:
+def url(moderator: ByWord, serve: Serve) -> Iterator[str]:
     yield from serve(create_app(moderator))  # type: ignore[arg-type]
 
 

@@ -1,6 +1,6 @@
 """The routes in front of the real moderator: two small policies and the neighbours, which need no LLM."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import openai
 import pytest
@@ -8,7 +8,6 @@ import pytest
 from agent.api.app import create_app
 from agent.moderator import Moderator
 from agent.settings import Settings
-from tests.agent.api.conftest import serve
 
 BASE = """
 locale: base
@@ -61,7 +60,9 @@ topics:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Iterator[openai.OpenAI]:
+def real(
+    tmp_path_factory: pytest.TempPathFactory, worker: str, serve: Callable[[object], Iterator[str]]
+) -> Iterator[openai.OpenAI]:
     folder = tmp_path_factory.mktemp("policies")
     for name, text in {"base": BASE, "ar-SA": ARABIC, "concepts": CONCEPTS}.items():
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
