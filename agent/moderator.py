@@ -75,7 +75,7 @@ class Moderator:
             BadPromptError: there is nothing to judge, or more than `max_prompt_chars`.
         """
         started, timings = time.perf_counter(), {}
-        prompt = self._checked(compose(messages))
+        prompt = self._composed(messages)
         tag, policy = lookup(self.policies, locale)
         chosen = detector or self.settings.detector or policy.detector
         reading = await self._read(prompt, policy, chosen)
@@ -125,16 +125,18 @@ class Moderator:
             llm = f"degraded: {error}"
         return {"policies": "ok", "index": "ok", "llm": llm}
 
-    def _checked(self, prompt: str) -> str:
-        limit = self.settings.max_prompt_chars
-        if len(prompt) > limit:
-            raise BadPromptError(f"the prompt has {len(prompt)} characters, at most {limit} are judged")
+    def _composed(self, messages: Sequence[ChatMessage]) -> str:
+        limit, length = self.settings.max_prompt_chars, max((len(message.content) for message in messages), default=0)
+        if length > limit:
+            raise BadPromptError(f"the prompt has {length} characters, at most {limit} are judged")
+        try:
+            prompt = compose(messages)
+        except ValueError:
+            raise BadPromptError("the prompt is empty; say what to draw") from None
         if any(
             unicodedata.category(c) == "Cs" or (unicodedata.category(c) == "Cc" and c not in "\t\r\n") for c in prompt
         ):
             raise BadPromptError("the prompt has control characters or lone surrogates; send plain Unicode text")
-        if not prompt.strip():
-            raise BadPromptError("the prompt is empty; say what to draw")
         return prompt
 
     async def _read(self, prompt: str, policy: Policy, detector: Detector) -> _Reading:
@@ -164,7 +166,7 @@ class Moderator:
     async def _rewrite(self, prompt: str, policy: Policy, detector: Detector, reading: _Reading) -> str | None:
         """The first candidate that passes the same judgement, or None where none does."""
         tried = candidates(prompt, reading.found, [violation.rule_id for violation in reading.violations])
-        for candidate in tried[: 2 * self.settings.rewrite_attempts]:
+        for candidate in tried:
             if not (await self._read(candidate, policy, detector)).violations:
                 return candidate
         return None

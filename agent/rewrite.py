@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from agent.concepts import Window
 
 TELLING_WINDOWS = 2
+MAX_EDITS = 6
 
 
 def candidates(prompt: str, found: Mapping[str, Sequence[Window]], rule_ids: Sequence[str]) -> list[str]:
@@ -23,8 +24,8 @@ def candidates(prompt: str, found: Mapping[str, Sequence[Window]], rule_ids: Seq
     edited, alone = [prompt], []
     for rule_id in rule_ids:
         windows = sorted(found.get(rule_id, ()), key=lambda window: -window.similarity)
-        telling = [window for window in windows if window.span.text != prompt][:TELLING_WINDOWS]
+        telling = [window for window in windows if window.margin > 0 and window.span.text != prompt][:TELLING_WINDOWS]
         swaps = [(window.span.text, safe) for window in telling for safe in window.concept.safe]
         edited = [text.replace(old, new) for text in edited for old, new in swaps if old in text] or edited
         alone += [safe for window in windows[:1] for safe in window.concept.safe]
-    return list(dict.fromkeys([text for text in edited if text != prompt] + alone))
+    return list(dict.fromkeys([text for text in edited if text != prompt][:MAX_EDITS] + alone))
