@@ -1,0 +1,237 @@
+"""`propriety serve`: start LLM, generator and API together, wait until each is healthy, and stop them together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from agent.demo import show_demo
+from agent.embedded.fetch import EmbeddedModelError
+from agent.embedded.prepare import prepare, server_command, server_environment
+from agent.preflight import (
+    GENERATOR_MEMORY_GB,
+    LLM_MEMORY_GB,
+    StartError,
+    check_memory,
+    check_port_free,
+    check_python,
+)
+from agent.settings import EMBEDDED_LLM, Settings
+
+GRACE_S = 15.0
+KILLED_S = 5.0
+TAIL_LINES = 25
+
+
+class Part(StrEnum):
+    """What `propriety serve` can start."""
+
+    LLM = "llm"
+    GENERATOR = "generator"
+    API = "api"
+
+
+@dataclass(frozen=True)
+class Child:
+    """One process: healthy once `health_url` answers 200; `usual` says how long that tends to take."""
+
+    name: str
+    command: Sequence[str]
+    environment: dict[str, str]
+    health_url: str
+    usual: str
+
+
+@dataclass(frozen=True)
+class Running:
+    child: Child
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def run_stack(settings: Settings, parts: set[Part], demo: bool) -> None:
+    """Start `parts`, wait until all are healthy, show the demonstration if asked, and serve until SIGINT or SIGTERM.
+
+    Parts that a setting places elsewhere (`llm_url`, `generator_url`) are not started. No child outlives this call.
+
+    Raises:
+        StartError: where something cannot start or dies; its message names it and shows the end of its log.
+    """
+    console = Console()
+    children = plan(settings, parts)
+    with supervise(children, settings.data_dir / "logs", settings.startup_timeout_s, console) as check_alive:
+        if demo:
+            show_demo(settings, console)
+        if Part.API in parts:
+            console.print(f"The API listens on http://{settings.host}:{settings.port} (its document: /docs).")
+        console.print("Serving until Ctrl-C.")
+        while True:
+            check_alive()
+            time.sleep(1)
+
+
+def plan(settings: Settings, parts: set[Part]) -> list[Child]:
+    """The processes to start, after all that can be checked beforehand was checked.
+
+    Raises:
+        StartError: on a wrong Python, a busy port, too little memory or disk, or a broken download.
+    """
+    check_python()
+    children, memory_gb = [], 0.0
+    if Part.LLM in parts and settings.llm_url is None:
+        check_port_free("127.0.0.1", settings.llm_port, "PROPRIETY_LLM_PORT")
+        memory_gb += LLM_MEMORY_GB if settings.llm_model == EMBEDDED_LLM else 0
+        children.append(
+            Child(
+                "llm",
+                server_command(settings),
+                server_environment(settings),
+                f"http://127.0.0.1:{settings.llm_port}/health",
+                "1 to 2 minutes",
+            )
+        )
+    if Part.GENERATOR in parts and settings.generator_url is None:
+        check_port_free("127.0.0.1", settings.generator_port, "PROPRIETY_GENERATOR_PORT")
+        memory_gb += GENERATOR_MEMORY_GB
+        command = [sys.executable, "-m", "generator.server", "--host", "127.0.0.1"]
+        command += ["--port", str(settings.generator_port), "--model", settings.generator_model]
+        url = f"http://127.0.0.1:{settings.generator_port}/healthz"
+        children.append(Child("generator", command, dict(os.environ), url, "about 20 seconds"))
+    if Part.API in parts:
+        check_port_free(settings.host, settings.port, "PROPRIETY_PORT")
+        command = [sys.executable, "-m", "uvicorn", "agent.api.app:create_app", "--factory"]
+        command += ["--host", settings.host, "--port", str(settings.port)]
+        host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
+        url = f"http://{host}:{settings.port}/healthz"
+        children.append(Child("api", command, dict(os.environ), url, "about 20 seconds"))
+    check_memory(memory_gb)
+    if settings.llm_model == EMBEDDED_LLM and any(child.name == "llm" for child in children):
+        try:
+            prepare(settings.models_dir)
+        except EmbeddedModelError as error:
+            raise StartError(str(error)) from None
+    return children
+
+
+@contextmanager
+def supervise(
+    children: Sequence[Child], logs: Path, timeout_s: float, console: Console
+) -> Iterator[Callable[[], None]]:
+    """Start `children` side by side and yield, once all are healthy, a check that raises when one has died.
+
+    Each child leads a process group of its own; on leaving, however that comes about, each group gets SIGTERM, and
+    after `GRACE_S` seconds SIGKILL. SIGTERM and SIGINT sent here end the block with KeyboardInterrupt.
+
+    Raises:
+        StartError: where a child dies, or is not healthy within `timeout_s` seconds.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    running: list[Running] = []
+    previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        for child in children:
+            running.append(_start(child, logs))
+            console.print(f"Starting {child.name}: {child.usual}; log in {running[-1].log}")
+        _wait_until_healthy(running, timeout_s, console)
+        yield lambda: _check_alive(running)
+    finally:
+        for number in previous:
+            signal.signal(number, signal.SIG_IGN)
+        _stop(running)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _start(child: Child, logs: Path) -> Running:
+    log = logs / f"{child.name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            child.command,
+            env=child.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+    return Running(child, process, log)
+
+
+def _wait_until_healthy(running: Sequence[Running], timeout_s: float, console: Console) -> None:
+    begin = time.monotonic()
+    waiting = list(running)
+    with console.status("") as status:
+        while waiting:
+            _check_alive(running)
+            seconds = time.monotonic() - begin
+            names = ", ".join(f"{item.child.name} ({item.child.usual})" for item in waiting)
+            status.update(f"Waiting for {names}: {seconds:.0f} s so far")
+            for item in [item for item in waiting if _healthy(item.child.health_url)]:
+                waiting.remove(item)
+                console.print(f"{item.child.name} is ready after {seconds:.0f} s")
+            if waiting and seconds > timeout_s:
+                raise StartError(
+                    f"{waiting[0].child.name} was not ready within {timeout_s:.0f} s (PROPRIETY_STARTUP_TIMEOUT_S "
+                    f"changes that). The end of {waiting[0].log}:\n{_tail(waiting[0].log)}"
+                )
+            time.sleep(0.3)
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _check_alive(running: Sequence[Running]) -> None:
+    for item in running:
+        if (status := item.process.poll()) is not None:
+            how = f"with status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
+            raise StartError(f"{item.child.name} ended {how}. The end of {item.log}:\n{_tail(item.log)}")
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+
+
+def _stop(running: Sequence[Running]) -> None:
+    for item in running:
+        _signal_group(item.process.pid, signal.SIGTERM)
+    _wait_until_gone(running, GRACE_S)
+    for item in running:
+        _signal_group(item.process.pid, signal.SIGKILL)
+    _wait_until_gone(running, KILLED_S)
+
+
+def _wait_until_gone(running: Sequence[Running], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while any(_group_alive(item) for item in running) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _group_alive(item: Running) -> bool:
+    item.process.poll()
+    return _signal_group(item.process.pid, 0)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
