@@ -118,8 +118,6 @@ async def judge(
     Raises:
         ApiError: 400 where the locale or the prompt is no good.
     """
-    if not any(message.role == "user" and message.content.strip() for message in messages):
-        raise ApiError(400, f"{param}: there is no user's text to judge; say what to draw.", "invalid_prompt", param)
     try:
         chosen = moderator.settings.default_locale if locale is None else locale
         return await moderator.moderate(messages, chosen, detector)
