@@ -25,7 +25,7 @@ def show_demo(settings: Settings, console: Console) -> None:
     settings.output_dir.mkdir(parents=True, exist_ok=True)
     host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
     timeout_s = settings.generator_timeout_s + settings.llm_timeout_s
-    with httpx.Client(base_url=f"http://{host}:{settings.port}", timeout=timeout_s) as client:
+    with httpx.Client(base_url=f"http://{host}:{settings.port}", timeout=timeout_s, trust_env=False) as client:
         for locale in LOCALES:
             _converse(client, settings, locale, console)
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import httpx
+from pydantic import SecretStr
 from rich.console import Console
 
 from agent.demo import show_demo
@@ -70,15 +71,18 @@ def run_stack(settings: Settings, parts: set[Part], demo: bool) -> None:
     """
     console = Console()
     children = plan(settings, parts)
-    with supervise(children, settings.data_dir / "logs", settings.startup_timeout_s, console) as check_alive:
-        if demo:
-            show_demo(settings, console)
-        if Part.API in parts:
-            console.print(f"The API listens on http://{settings.host}:{settings.port} (its document: /docs).")
-        console.print("Serving until Ctrl-C.")
-        while True:
-            check_alive()
-            time.sleep(1)
+    try:
+        with supervise(children, settings.data_dir / "logs", settings.startup_timeout_s, console) as check_alive:
+            if demo:
+                show_demo(settings, console)
+            if Part.API in parts:
+                console.print(f"The API listens on http://{settings.host}:{settings.port} (its document: /docs).")
+            console.print("Serving until Ctrl-C.")
+            while True:
+                check_alive()
+                time.sleep(1)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
 
 
 def plan(settings: Settings, parts: set[Part]) -> list[Child]:
@@ -88,6 +92,7 @@ def plan(settings: Settings, parts: set[Part]) -> list[Child]:
         StartError: on a wrong Python, a busy port, too little memory or disk, or a broken download.
     """
     check_python()
+    environment = _environment(settings)
     children, memory_gb = [], 0.0
     if Part.LLM in parts and settings.llm_url is None:
         check_port_free("127.0.0.1", settings.llm_port, "PROPRIETY_LLM_PORT")
@@ -107,14 +112,14 @@ def plan(settings: Settings, parts: set[Part]) -> list[Child]:
         command = [sys.executable, "-m", "generator.server", "--host", "127.0.0.1"]
         command += ["--port", str(settings.generator_port), "--model", settings.generator_model]
         url = f"http://127.0.0.1:{settings.generator_port}/healthz"
-        children.append(Child("generator", command, dict(os.environ), url, "about 20 seconds"))
+        children.append(Child("generator", command, environment, url, "about 20 seconds"))
     if Part.API in parts:
         check_port_free(settings.host, settings.port, "PROPRIETY_PORT")
         command = [sys.executable, "-m", "uvicorn", "agent.api.app:create_app", "--factory"]
         command += ["--host", settings.host, "--port", str(settings.port)]
         host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
         url = f"http://{host}:{settings.port}/healthz"
-        children.append(Child("api", command, dict(os.environ), url, "about 20 seconds"))
+        children.append(Child("api", command, environment, url, "about 20 seconds"))
     check_memory(memory_gb)
     if settings.llm_model == EMBEDDED_LLM and any(child.name == "llm" for child in children):
         try:
@@ -122,6 +127,16 @@ def plan(settings: Settings, parts: set[Part]) -> list[Child]:
         except EmbeddedModelError as error:
             raise StartError(str(error)) from None
     return children
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """This process's environment, with every setting that was set: the children read it as their own settings."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    values = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in given.items()
+    }
+    chosen = {f"PROPRIETY_{name.upper()}": str(value) for name, value in values.items() if value is not None}
+    return {**os.environ, **chosen}
 
 
 @contextmanager
@@ -193,7 +208,7 @@ def _wait_until_healthy(running: Sequence[Running], timeout_s: float, console: C
 
 def _healthy(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=5).status_code == 200
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
 

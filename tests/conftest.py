@@ -62,6 +62,6 @@ def llm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def _healthy(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/models", timeout=5).status_code == 200
+        return httpx.get(f"{url}/models", timeout=5, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False

@@ -183,3 +183,10 @@ def test_what_a_setting_places_elsewhere_is_not_started(monkeypatch: pytest.Monk
     monkeypatch.setattr(stack, "check_memory", lambda needed_gb: None)
     settings = Settings(llm_url="http://gpu:1/v1", generator_url="http://gpu:2", port=free_port)
     assert [item.name for item in plan(settings, set(Part))] == ["api"]
+
+
+def test_settings_made_here_reach_the_children(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    monkeypatch.setattr(stack, "check_memory", lambda needed_gb: None)
+    settings = Settings(llm_url="http://gpu:1/v1", generator_url="http://gpu:2", port=free_port, default_locale="de-DE")
+    (api,) = plan(settings, {Part.API})
+    assert api.environment["PROPRIETY_DEFAULT_LOCALE"] == "de-DE"
