@@ -71,7 +71,7 @@ def conversation(policy: Policy) -> list[BaseMessage]:
     for rule in policy.rules:
         for text in rule.examples.violating[:1]:
             messages += [_as_data(text), AIMessage(Answer(violates="yes", rules=[rule.id]).model_dump_json())]
-        for text in rule.examples.allowed[:1]:
+        for text in rule.examples.allowed[:2]:
             messages += [_as_data(text), AIMessage(Answer(violates="no", rules=[]).model_dump_json())]
     return messages
 

@@ -1,0 +1,126 @@
+"""Loading refuses whatever could weaken a policy, and says where; lookup follows RFC 4647."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from agent.concepts import load_bank
+from agent.policy_files import PolicyError, UnknownLocaleError, load_policies, lookup
+from agent.settings import Settings
+
+BASE = """\
+locale: base
+extends: null
+title: Everywhere
+version: 2026-01-01
+detector: nearest
+severities:
+  low: {action: rewrite, wxi: 0.5, tau_gc: 0.3}
+  medium: {action: rewrite, wxi: 0.75, tau_gc: 0.2}
+  high: {action: rewrite, wxi: 0.95, tau_gc: 0.1}
+  critical: {action: block}
+message:
+  rewrite: {en: Changed.}
+  block: {en: Blocked.}
+rules:
+  - id: a.rule
+    category: hate
+    severity: high
+    definition: What it forbids.
+    message: {en: No.}
+    sources: [a law]
+"""
+CHILD = """\
+locale: de-DE
+extends: base
+title: Deutschland
+version: 2026-01-02
+rules:
+  - id: a.rule
+    severity: low
+"""
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / f"{name.replace('_', '-')}.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_the_policies_that_ship_are_sound_and_the_bank_is_large() -> None:
+    directory = Settings().policies_dir
+    assert set(load_policies(directory)) >= {"base", "en-US", "fr-FR", "de-DE", "ar-SA", "th-TH"}
+    topics = load_bank(directory).topics.values()
+    assert sum(len(topic.unsafe) + len(topic.safe) for topic in topics) >= 300
+
+
+def test_every_topic_that_a_policy_claims_is_in_the_bank() -> None:
+    directory = Settings().policies_dir
+    bank = load_bank(directory).topics
+    for policy in load_policies(directory).values():
+        assert {topic for rule in policy.rules for topic in rule.topics} <= set(bank)
+
+
+def test_a_child_overrides_field_by_field(tmp_path: Path) -> None:
+    rule = load_policies(write(tmp_path, base=BASE, de_DE=CHILD))["de-DE"].rules[0]
+    assert (rule.severity, rule.definition) == ("low", "What it forbids.")
+
+
+def test_a_rule_is_switched_off_with_a_reason(tmp_path: Path) -> None:
+    child = CHILD.replace("severity: low", "disabled: not an offence in this place\n  - {id: b, category: hate, severity: low, definition: d, message: {en: m}, sources: [s]}")  # fmt: skip  # noqa: E501
+    assert [rule.id for rule in load_policies(write(tmp_path, base=BASE, de_DE=child))["de-DE"].rules] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "expected"),
+    [
+        ("    severity: low", "    severty: low", 7, "severty"),
+        ("    severity: low", "    category: rudeness", 7, "category"),
+        ("extends: base", "extends: nowhere", 2, "nowhere"),
+        ("extends: base", "extends: de-DE", 2, "cycle"),
+        ("    severity: low", "    severity: low\n  - id: a.rule", 8, "twice"),
+        ("title: Deutschland", "title: Deutschland\ntitle: Germany", 4, "duplicate key"),
+        ("locale: de-DE", "locale: de-AT", 1, "the file's name"),
+        ("    severity: low", "    category: child_sexual_exploitation", 6, "critical"),
+        ("  - id: a.rule\n    severity: low", "  - id: b.rule\n    disabled: it does not hold here", 6, "inherited"),
+        ("title: Deutschland", "title: [", 5, "YAML"),
+        ("rules:", "tests:\n  - {prompt: p, expect: {action: allow, rule: c}}\nrules:", 6, "rule of this policy"),
+    ],
+)
+def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, old: str, new: str, line: int, expected: str) -> None:
+    assert old in CHILD
+    write(tmp_path, base=BASE, de_DE=CHILD.replace(old, new))
+    with pytest.raises(PolicyError, match=re.escape(expected)) as refusal:
+        load_policies(tmp_path)
+    assert (refusal.value.path.name, refusal.value.line) == ("de-DE.yaml", line)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("wxi: 0.5", "wxi: 1.5"), ("critical: {action: block}", "critical: {action: allow}")]
+)
+def test_a_severity_out_of_range_is_refused(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(PolicyError, match=r"base\.yaml"):
+        load_policies(write(tmp_path, base=BASE.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "tag", "served"),
+    [("de-DE", "de-DE", "de-DE"), ("de_de", "de-DE", "de-DE"), ("de-AT", "de-AT", "base")],
+)
+def test_lookup_truncates_to_the_nearest_policy(tmp_path: Path, asked: str, tag: str, served: str) -> None:
+    found = lookup(load_policies(write(tmp_path, base=BASE, de_DE=CHILD)), asked)
+    assert (found[0], found[1].locale) == (tag, served)
+
+
+@pytest.mark.parametrize("locale", ["", "xx-YY", "a-b", "toolongsubtag", "de-DE; drop", "../base"])
+def test_a_malformed_or_unregistered_locale_is_refused(tmp_path: Path, locale: str) -> None:
+    with pytest.raises(UnknownLocaleError, match="write it like de-DE"):
+        lookup(load_policies(write(tmp_path, base=BASE)), locale)
+
+
+def test_the_hash_changes_with_a_rule_and_not_with_a_test(tmp_path: Path) -> None:
+    before = load_policies(write(tmp_path, base=BASE))["base"].hash
+    tested = load_policies(write(tmp_path, base=BASE + "tests:\n  - {prompt: p, expect: {action: allow}}\n"))["base"]
+    changed = load_policies(write(tmp_path, base=BASE.replace("forbids", "bans")))["base"]
+    assert tested.hash == before != changed.hash
