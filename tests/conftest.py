@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 
 from agent.embedded.prepare import server_command, server_environment
@@ -15,6 +16,10 @@ from agent.settings import EMBEDDED_LLM, Settings
 
 ROOT = Path(__file__).parents[1]
 LLM_READY_TIMEOUT_S = 600
+
+# A loaded machine is slow now and then, which is no failure of what is tested.
+hypothesis.settings.register_profile("propriety", deadline=None)
+hypothesis.settings.load_profile("propriety")
 
 
 @pytest.hookimpl(wrapper=True)
