@@ -90,7 +90,7 @@ class Messages(Strict):
 
 
 class Severities(Strict):
-    """Critical always blocks: what is critical is never rewritten and never drawn."""
+    """Critical always blocks, never rewrites or draws; a graver level is never milder than a lesser one."""
 
     low: Level
     medium: Level
@@ -101,6 +101,9 @@ class Severities(Strict):
     def _critical_blocks(self) -> Severities:
         if self.critical.action is not Action.BLOCK:
             raise ValueError("severity critical always has action block")
+        actions = [list(Action).index(self[severity].action) for severity in Severity]
+        if actions != sorted(actions):
+            raise ValueError("actions never grow milder from low to critical: allow, then rewrite, then block")
         return self
 
     def __getitem__(self, severity: Severity) -> Level:

@@ -14,11 +14,13 @@ import langcodes
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from agent.policy import BASE, DisabledRule, Policy, PolicyFile, Rule
+from agent.schema import Category
 
 CONCEPTS_FILE = "concepts.yaml"
+_MINORS = Category.CHILD_SEXUAL_EXPLOITATION
 
 
 class PolicyError(ValueError):
@@ -86,6 +88,8 @@ def read_yaml(path: Path) -> Any:
         raise PolicyError(path, mark.line + 1 if mark else 1, f"expected valid YAML: {error.problem}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(path, 1, f"expected a readable UTF-8 file: {error}") from None
+    except (YAMLError, ValueError) as error:  # control characters, a date such as 2026-99-99: no mark to go by
+        raise PolicyError(path, 1, f"expected valid YAML: {str(error).splitlines()[0]}") from None
 
 
 def explain(error: ValidationError, document: Any, path: Path) -> PolicyError:
@@ -159,6 +163,9 @@ def _resolve(locale: str, files: dict[str, PolicyFile], documents: dict[str, Any
                 merged[key] = value
         for index, rule in enumerate(file.rules):
             line = _locate(document, ["rules", index])[0]
+            protects_minors = rules.get(rule.id, {}).get("category") is _MINORS
+            if protects_minors and (isinstance(rule, DisabledRule) or rule.category not in (None, _MINORS)):
+                raise PolicyError(path, line, f"rules: expected {rule.id!r} to hold everywhere, it protects minors")
             if isinstance(rule, DisabledRule):
                 if rules.pop(rule.id, None) is None:
                     raise PolicyError(path, line, f"rules: expected an inherited rule to disable, not {rule.id!r}")

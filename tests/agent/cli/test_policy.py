@@ -1,0 +1,93 @@
+"""`propriety policy` shows what holds, and `lint` says where a file is wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
+
+from agent.cli import app
+from agent.settings import Settings
+
+BASE = """\
+locale: base
+extends: null
+title: Everywhere
+version: 2026-01-01
+detector: nearest
+severities:
+  low: {action: rewrite, wxi: 0.5, tau_gc: 0.3}
+  medium: {action: rewrite, wxi: 0.75, tau_gc: 0.2}
+  high: {action: rewrite, wxi: 0.95, tau_gc: 0.1}
+  critical: {action: block}
+message:
+  rewrite: {en: Changed.}
+  block: {en: Blocked.}
+rules:
+  - id: a.rule
+    category: hate
+    severity: high
+    definition: What it forbids.
+    message: {en: No.}
+    sources: [a law]
+"""
+CHILD = """\
+locale: de-DE
+extends: base
+title: Deutschland
+version: 2026-01-02
+rules:
+  - {id: a.rule, severity: low}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "base.yaml").write_text(BASE, encoding="utf-8")
+    (tmp_path / "de-DE.yaml").write_text(CHILD, encoding="utf-8")
+    bank = (Settings().policies_dir / "concepts.yaml").read_text(encoding="utf-8")
+    (tmp_path / "concepts.yaml").write_text(bank, encoding="utf-8")
+    return tmp_path
+
+
+def test_list_names_every_policy(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["policy", "list", "--policies", str(folder)])
+    assert result.exit_code == 0
+    assert "base" in result.output
+    assert "de-DE" in result.output
+
+
+def test_show_prints_the_resolved_policy_as_yaml(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["policy", "show", "de-DE", "--policies", str(folder)])
+    rule = YAML(typ="safe").load(result.output)["rules"][0]
+    assert (rule["severity"], rule["definition"]) == ("low", "What it forbids.")
+
+
+def test_show_refuses_a_malformed_locale(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["policy", "show", "../base", "--policies", str(folder)])
+    assert result.exit_code == 2
+
+
+def test_lint_passes_sound_files(folder: Path) -> None:
+    assert CliRunner().invoke(app, ["policy", "lint", "--policies", str(folder)]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("severity: low", "severty: low", "de-DE.yaml:6: "),
+        ("2026-01-02", "2026-99-99", "de-DE.yaml:1: "),
+        ("Deutschland", "a\x00b", "de-DE.yaml:1: "),
+    ],
+)
+def test_lint_prints_file_and_line_and_fails(folder: Path, old: str, new: str, place: str) -> None:
+    (folder / "de-DE.yaml").write_text(CHILD.replace(old, new), encoding="utf-8")
+    result = CliRunner().invoke(app, ["policy", "lint", "--policies", str(folder)])
+    assert result.exit_code == 1
+    assert place in result.output
+
+
+def test_schema_is_json_that_refuses_unknown_keys() -> None:
+    result = CliRunner().invoke(app, ["policy", "schema"])
+    assert json.loads(result.output)["additionalProperties"] is False
