@@ -1,0 +1,186 @@
+"""Load a Stable Diffusion pipeline, and draw requests with it."""
+
+import io
+import secrets
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler, DiffusionPipeline, EulerDiscreteScheduler, StableDiffusionPipeline
+from PIL.Image import Image
+from PIL.PngImagePlugin import PngInfo
+
+from generator.dual_latent import denoiser_rows, dual_latent, original_steps
+from generator.schema import DrawRequest, Parameters, Sampler
+
+DEMO = Path(__file__).parent / "demo_model" / "weights"
+DEMO_GUIDANCE, OWN_GUIDANCE = 4.0, 7.5
+IMAGES_AT_ONCE = 8
+LOADER: Any = DiffusionPipeline
+SAMPLERS: dict[Sampler, tuple[Any, dict[str, Any]]] = {
+    "ddim": (DDIMScheduler, {"clip_sample": False, "thresholding": False}),
+    "euler": (EulerDiscreteScheduler, {}),
+}
+
+
+class ModelNotFoundError(RuntimeError):
+    """There is no such model, or it is of another kind than the generator draws with."""
+
+
+class CannotDrawError(ValueError):
+    """The request is well-formed, but this model cannot draw it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture, how it was drawn, and what a person should know about it."""
+
+    image: Image
+    parameters: Parameters
+    notes: list[str]
+
+    def png(self) -> bytes:
+        """The picture as PNG; its text chunks say how it was drawn (the original prompt, if another, is left out)."""
+        info = PngInfo()
+        for key in ("prompt", "wxi", "tau_gc", "seed", "model"):
+            info.add_itxt(key, str(getattr(self.parameters, key)))
+        buffer = io.BytesIO()
+        self.image.save(buffer, "PNG", pnginfo=info)
+        return buffer.getvalue()
+
+
+def load(model: str = "demo") -> StableDiffusionPipeline:
+    """A pipeline ready to draw: in float16 on the GPU where there is one, else in float32 on the CPU.
+
+    Args:
+        model: "demo" (the small model that comes with Propriety), a folder in diffusers' layout, or a hub id.
+
+    Raises:
+        ModelNotFoundError: where there is no such model, or it is no Stable Diffusion one.
+    """
+    source = str(DEMO) if model == "demo" else model
+    if model == "demo" and not (DEMO / "model_index.json").is_file():
+        raise ModelNotFoundError(f"The demo model's weights are not at {DEMO}; train them, or name another model.")
+    device, dtype = ("cuda", torch.float16) if torch.cuda.is_available() else ("cpu", torch.float32)
+    try:
+        pipe = LOADER.from_pretrained(source, dtype=dtype)
+    except (OSError, ValueError) as error:
+        raise ModelNotFoundError(
+            f"The model {model!r} is neither a folder in diffusers' layout nor a model of the hub that can be reached: "
+            f"{str(error).strip().splitlines()[0]} Mend the name or path, or use 'demo'."
+        ) from error
+    if not issubclass(type(pipe), StableDiffusionPipeline):
+        raise ModelNotFoundError(f"The model {model!r} is a {type(pipe).__name__}; name a Stable Diffusion 1.x or 2.x.")
+    pipe.set_progress_bar_config(disable=True)
+    loaded: StableDiffusionPipeline = pipe.to(device)
+    return loaded
+
+
+def model_name(pipe: Any) -> str:
+    """What the pipeline was loaded as: "demo", a folder, or a hub id."""
+    name = str(pipe.name_or_path or "unnamed")
+    return "demo" if name == str(DEMO) else name
+
+
+def own_size(pipe: Any) -> tuple[int, int]:
+    """The width and height in pixels that the model was trained at."""
+    side = pipe.unet.config.sample_size
+    height, width = (side, side) if isinstance(side, int) else side
+    return width * pipe.vae_scale_factor, height * pipe.vae_scale_factor
+
+
+def draw(pipe: Any, requests: Sequence[DrawRequest]) -> list[Drawing]:
+    """Draws requests in batches of those that share size, steps, guidance and sampler.
+
+    Each image has its own noise, from its seed alone, so that it is the same alone and in company, to rounding, and
+    starts as its plain drawing does. The pipeline must not be drawing elsewhere meanwhile.
+
+    Raises:
+        CannotDrawError: for a size that the model cannot draw.
+    """
+    batches: dict[tuple[Any, ...], list[tuple[int, DrawRequest, Parameters]]] = defaultdict(list)
+    place = 0
+    for request in requests:
+        seed = secrets.randbelow(2**32 - request.n) if request.seed is None else request.seed
+        for i in range(request.n):
+            parameters = _parameters(pipe, request, seed + i)
+            shared = ("width", "height", "steps", "guidance_scale", "sampler")
+            batches[tuple(getattr(parameters, name) for name in shared)].append((place, request, parameters))
+            place += 1
+    drawn: dict[int, Drawing] = {}
+    for batch in batches.values():
+        for start in range(0, len(batch), IMAGES_AT_ONCE):
+            chunk = batch[start : start + IMAGES_AT_ONCE]
+            pictures = _draw_batch(pipe, [(request, parameters) for _, request, parameters in chunk])
+            drawn |= {place: picture for (place, _, _), picture in zip(chunk, pictures, strict=True)}
+    return [drawn[place] for place in sorted(drawn)]
+
+
+def _draw_batch(pipe: Any, batch: list[tuple[DrawRequest, Parameters]]) -> list[Drawing]:
+    requests, parameters = zip(*batch, strict=True)
+    shared = parameters[0]
+    sampler, options = SAMPLERS[shared.sampler]
+    pipe.scheduler = sampler.from_config(pipe.scheduler.config, **options)
+    with dual_latent(
+        pipe,
+        [request.safe_prompt or request.prompt for request in requests],
+        [one.wxi for one in parameters],
+        [one.tau_gc for one in parameters],
+    ):
+        output = pipe(
+            [request.prompt for request in requests],
+            width=shared.width,
+            height=shared.height,
+            num_inference_steps=shared.steps,
+            guidance_scale=shared.guidance_scale,
+            generator=[torch.Generator("cpu").manual_seed(one.seed) for one in parameters],
+        )
+    blanked = output.nsfw_content_detected or [False] * len(batch)
+    return [
+        Drawing(image, one, _notes(pipe, one.prompt, bool(blank)))
+        for image, one, blank in zip(output.images, parameters, blanked, strict=True)
+    ]
+
+
+def _parameters(pipe: Any, request: DrawRequest, seed: int) -> Parameters:
+    own_width, own_height = own_size(pipe)
+    width, height = request.width or own_width, request.height or own_height
+    if width * height > 4 * own_width * own_height:
+        raise CannotDrawError(f"{width}x{height} is too large: the model's own size is {own_width}x{own_height}.")
+    if width % pipe.vae_scale_factor or height % pipe.vae_scale_factor:
+        raise CannotDrawError(f"{width}x{height}: this model needs multiples of {pipe.vae_scale_factor}.")
+    wxi, tau_gc = request.knobs
+    model = model_name(pipe)
+    own_guidance = DEMO_GUIDANCE if model == "demo" else OWN_GUIDANCE
+    guidance = own_guidance if request.guidance_scale is None else request.guidance_scale
+    return Parameters(
+        prompt=request.prompt if wxi == 0 or request.safe_prompt is None else request.safe_prompt,
+        wxi=wxi,
+        tau_gc=tau_gc,
+        fused_steps=original_steps(wxi, tau_gc, request.steps),
+        denoiser_rows=denoiser_rows(wxi, tau_gc, request.steps, guided=guidance > 1),
+        seed=seed,
+        steps=request.steps,
+        guidance_scale=guidance,
+        width=width,
+        height=height,
+        sampler=request.sampler,
+        model=model,
+    )
+
+
+def _notes(pipe: Any, prompt: str, blanked: bool) -> list[str]:
+    notes = []
+    if len(pipe.tokenizer(prompt).input_ids) > pipe.tokenizer.model_max_length:
+        notes.append(f"The end of the prompt was not read: the model reads {pipe.tokenizer.model_max_length} tokens.")
+    if blanked:
+        notes.append("The model's own safety checker blanked this picture.")
+    if model_name(pipe) == "demo":
+        from generator.demo_model.captions import outside_world
+
+        if unknown := outside_world(prompt):
+            notes.append(f"The demo model has never seen: {', '.join(unknown)}.")
+    return notes

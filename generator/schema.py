@@ -1,0 +1,100 @@
+"""What the drawing worker takes and answers. Needs no torch."""
+
+import unicodedata
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+MAX_IMAGES = 16
+
+Sampler = Literal["ddim", "euler"]
+
+
+def _readable(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    if any(unicodedata.category(letter) == "Cc" and letter not in "\t\n\r" for letter in text):
+        raise ValueError("holds control characters; leave them out")
+    return text
+
+
+Prompt = Annotated[str, Field(max_length=10_000), AfterValidator(_readable)]
+Side = Annotated[int, Field(ge=16, le=2048, multiple_of=8)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DrawRequest(Strict):
+    """One prompt to draw, n times. Without a safe prompt, or with wxi = 0, it is drawn as the plain pipeline does.
+
+    A safe prompt without `wxi` and `tau_gc` is drawn alone: leaving a number out never lets the original through.
+    """
+
+    prompt: Prompt
+    safe_prompt: Prompt | None = None
+    wxi: float = Field(default=1.0, ge=0, le=1, description="w_ξ, weight of the safe prompt while both are drawn.")
+    tau_gc: float = Field(default=0.0, ge=0, le=1, description="τ_gc, fraction of the steps in which both are drawn.")
+    seed: int | None = Field(default=None, ge=0, lt=2**32, description="Of the first image; the i-th takes seed + i.")
+    steps: int = Field(default=25, ge=1, le=150)
+    guidance_scale: float | None = Field(default=None, ge=1, le=30, description="1: unguided; null: the model's own.")
+    width: Side | None = Field(default=None, description="Pixels; null: the model's own.")
+    height: Side | None = Field(default=None, description="Pixels; null: the model's own.")
+    sampler: Sampler = "ddim"
+    n: int = Field(default=1, ge=1, le=MAX_IMAGES, description="Images.")
+
+    @model_validator(mode="after")
+    def _weight_needs_a_safe_prompt(self) -> Self:
+        if self.safe_prompt is None and "wxi" in self.model_fields_set and self.wxi > 0:
+            raise ValueError(f"wxi is {self.wxi} but safe_prompt is missing; give both, or wxi = 0 to draw the prompt")
+        return self
+
+    @property
+    def knobs(self) -> tuple[float, float]:
+        """(w_ξ, τ_gc) as they act."""
+        return (0.0, 0.0) if self.safe_prompt is None or self.wxi == 0 else (self.wxi, self.tau_gc)
+
+
+class DrawBatch(Strict):
+    """Several requests; those of one size, sampler, guidance and number of steps share a batch."""
+
+    requests: list[DrawRequest] = Field(min_length=1, max_length=MAX_IMAGES)
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        if (count := sum(request.n for request in self.requests)) > MAX_IMAGES:
+            raise ValueError(f"{count} images in one call; at most {MAX_IMAGES}")
+        return self
+
+
+class Parameters(Strict):
+    """How one image was really drawn."""
+
+    prompt: str = Field(description="What the picture shows: the safe prompt, where one was drawn.")
+    wxi: float
+    tau_gc: float
+    fused_steps: int = Field(description="k, the steps in which the original prompt took part.")
+    denoiser_rows: int = Field(description="Rows of the denoiser's batch that this image took, over all steps.")
+    seed: int
+    steps: int
+    guidance_scale: float
+    width: int
+    height: int
+    sampler: Sampler
+    model: str
+
+
+class DrawResponse(Strict):
+    """Image, parameters and notes of the same index belong together; requests in their order, each n times."""
+
+    images: list[str] = Field(description="Base64 PNGs.")
+    parameters: list[Parameters]
+    notes: list[list[str]] = Field(description="What a person should know: words not read, a picture blanked.")
+
+
+class Health(Strict):
+    model: str
+    loaded: bool
+    size: tuple[int, int] | None = Field(description="The model's own width and height; null while it loads.")
+    error: str | None = None

@@ -1,0 +1,67 @@
+"""Loading a model and drawing batches of requests, with a tiny pipeline saved to a folder."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from generator.pipeline import CannotDrawError, ModelNotFoundError, draw, load
+from generator.schema import DrawRequest
+
+
+def request(**fields: Any) -> DrawRequest:
+    return DrawRequest(**{"prompt": "wine", "seed": 3, "steps": 4} | fields)
+
+
+@pytest.fixture
+def loaded(pipe: Any, tmp_path: Path) -> Any:
+    pipe.save_pretrained(tmp_path)
+    return load(str(tmp_path))
+
+
+def test_a_picture_is_the_same_alone_and_in_company(loaded: Any) -> None:
+    dual = request(safe_prompt="juice", wxi=0.5, tau_gc=0.5)
+    company = draw(loaded, [request(), dual, request(seed=4, sampler="euler"), dual.model_copy(update={"n": 2})])
+    (alone,) = draw(loaded, [dual])
+    assert len(company) == 5
+    assert [one.parameters.sampler for one in company] == ["ddim", "ddim", "euler", "ddim", "ddim"]
+    assert [one.parameters.seed for one in company] == [3, 3, 4, 3, 4]
+    for other in (company[1], company[3]):
+        difference = np.asarray(alone.image, dtype=int) - np.asarray(other.image, dtype=int)
+        assert abs(difference).max() <= 1
+
+
+def test_the_parameters_tell_how_it_was_drawn(loaded: Any) -> None:
+    plain, dual = draw(loaded, [request(seed=None), request(safe_prompt="juice", wxi=0.75, tau_gc=0.5)])
+    assert 0 <= plain.parameters.seed < 2**32
+    assert (plain.parameters.prompt, plain.parameters.wxi, plain.parameters.denoiser_rows) == ("wine", 0, 8)
+    assert (dual.parameters.prompt, dual.parameters.fused_steps, dual.parameters.denoiser_rows) == ("juice", 2, 10)
+    assert (dual.parameters.width, dual.parameters.height) == dual.image.size == (32, 32)
+    text = Image.open(io.BytesIO(dual.png())).text  # type: ignore[attr-defined]
+    assert {key: text[key] for key in ("prompt", "wxi", "tau_gc", "seed")} == {
+        "prompt": "juice",
+        "wxi": "0.75",
+        "tau_gc": "0.5",
+        "seed": "3",
+    }
+
+
+def test_a_prompt_too_long_for_the_model_is_noted(loaded: Any) -> None:
+    (drawing,) = draw(loaded, [request(prompt="a " * 40)])
+    assert "not read" in drawing.notes[0]
+
+
+def test_a_size_that_the_model_cannot_draw_is_refused(loaded: Any) -> None:
+    with pytest.raises(CannotDrawError, match="own size is 32x32"):
+        draw(loaded, [request(width=128, height=64)])
+
+
+def test_a_missing_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelNotFoundError, match="neither a folder"):
+        load(str(tmp_path / "none"))
+    monkeypatch.setattr("generator.pipeline.DEMO", tmp_path)
+    with pytest.raises(ModelNotFoundError, match="demo model's weights"):
+        load("demo")
