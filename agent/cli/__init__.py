@@ -28,7 +28,7 @@ def serve(
 ) -> None:
     """Start LLM, generator and API, wait until each is healthy, and serve until Ctrl-C.
 
-    Example: propriety serve llm agent
+    Example: propriety serve llm api
     """
     try:
         run_stack(Settings(), set(parts or Part), demo)

@@ -1,0 +1,128 @@
+"""The settings: each function fills the whole picture behind the figure, with seeded jitter."""
+
+import random
+from collections.abc import Callable
+
+from generator.demo_model.brush import SIZE, Brush, Colour
+
+
+def _shade(colour: Colour, rng: random.Random, spread: int = 9) -> Colour:
+    shift = rng.randint(-spread, spread)
+    red, green, blue = (max(0, min(255, channel + shift)) for channel in colour)
+    return red, green, blue
+
+
+def _band(b: Brush, top: float, bottom: float, colour: Colour) -> None:
+    b.rectangle(0, top, SIZE, bottom, colour, ink=0)
+
+
+def _beach(b: Brush, rng: random.Random) -> None:
+    horizon, shore = rng.uniform(23, 27), rng.uniform(40, 44)
+    _band(b, 0, horizon, _shade((150, 214, 250), rng))
+    b.ellipse(rng.uniform(50, 57), rng.uniform(5, 8), 4.5, 4.5, (255, 232, 100), ink=0)
+    _band(b, horizon, shore, _shade((32, 132, 208), rng))
+    for _ in range(3):
+        x, y = rng.uniform(0, 52), rng.uniform(horizon + 3, shore - 3)
+        b.line([(x, y), (x + 9, y)], (150, 208, 240), 1.0)
+    b.polygon([(0, shore), (20, shore + 1.5), (44, shore - 1), (64, shore + 1), (64, 64), (0, 64)], _shade((244, 218, 150), rng), 0)
+    x = rng.uniform(3, 8)
+    b.line([(x, 46), (x + 1.5, 30), (x + 4, 18)], (136, 92, 50), 2.6)
+    for dx, dy in ((-9, 1), (-7, -6), (2, -8), (9, -5), (10, 3)):
+        b.polygon([(x + 4, 17), (x + 4 + dx * 0.6, 15 + dy), (x + 4 + dx, 18 + dy)], _shade((40, 150, 70), rng), 0)
+
+
+def _city(b: Brush, rng: random.Random) -> None:
+    _band(b, 0, 64, _shade((196, 206, 222), rng))
+    x = -rng.uniform(0, 5)
+    while x < 64:
+        width, top = rng.uniform(11, 15), rng.uniform(5, 20)
+        wall = _shade(rng.choice([(112, 122, 146), (148, 116, 110), (128, 134, 140), (96, 104, 130)]), rng)
+        b.rectangle(x, top, x + width, 50, wall, ink=0.5)
+        for row in range(4):
+            for column in range(2):
+                wx, wy = x + 2 + column * (width / 2 - 0.5), top + 4 + row * 7
+                b.rectangle(wx, wy, wx + 3, wy + 3.6, (250, 232, 150), ink=0)
+        x += width
+    _band(b, 49, 52, (188, 188, 190))
+    _band(b, 52, 64, _shade((82, 84, 92), rng))
+    start = rng.uniform(-8, 2)
+    for i in range(5):
+        b.rectangle(start + i * 16, 57.5, start + i * 16 + 8, 59.5, (238, 236, 220), ink=0)
+
+
+def _kitchen(b: Brush, rng: random.Random) -> None:
+    _band(b, 0, 64, _shade((248, 238, 214), rng))
+    for i in range(1, 6):
+        b.line([(0, i * 8), (64, i * 8)], (226, 212, 184), 0.8)
+        b.line([(i * 12 - 4, 0), (i * 12 - 4, 40)], (226, 212, 184), 0.8)
+    cabinet = _shade((196, 142, 92), rng)
+    b.rectangle(rng.uniform(-3, 0), -1, 20, rng.uniform(9, 12), cabinet, ink=0.7)
+    b.rectangle(46, -1, 66, rng.uniform(7, 9), cabinet, ink=0.7)
+    _band(b, 38, 41.5, (112, 108, 112))
+    _band(b, 41.5, 56, cabinet)
+    for x in (2, 18, 34, 50):
+        b.rectangle(x, 43, x + 13, 54.5, _shade((212, 160, 108), rng, 4), ink=0.5)
+    _band(b, 56, 64, _shade((224, 216, 210), rng))
+    x = rng.uniform(1, 5)
+    b.rectangle(x, 31, x + 9, 38, (188, 60, 50), ink=0.7)
+    b.line([(x - 1, 31), (x + 10, 31)], (70, 70, 76), 1.4)
+
+
+def _park(b: Brush, rng: random.Random) -> None:
+    _band(b, 0, 36, _shade((178, 226, 250), rng))
+    _band(b, 34, 64, _shade((112, 196, 92), rng))
+    for x in (rng.uniform(3, 8), rng.uniform(56, 61)):
+        b.rectangle(x - 1.6, 22, x + 1.6, 40, (124, 82, 48), ink=0.4)
+        for dx, dy in ((-5, 18), (5, 18), (0, 11), (0, 20)):
+            b.ellipse(x + dx, dy, 6.5, 6.5, _shade((46, 138, 62), rng, 6), ink=0)
+    b.polygon([(26, 64), (44, 64), (38, 46), (36, 36), (33, 36), (32, 46)], _shade((226, 204, 160), rng), 0)
+    for _ in range(5):
+        b.ellipse(rng.uniform(2, 62), rng.uniform(46, 62), 0.9, 0.9, (255, 246, 130), ink=0)
+
+
+def _desert(b: Brush, rng: random.Random) -> None:
+    _band(b, 0, 64, _shade((255, 206, 140), rng))
+    b.ellipse(rng.uniform(6, 12), rng.uniform(6, 10), 5.5, 5.5, (255, 246, 196), ink=0)
+    y = rng.uniform(28, 32)
+    b.polygon([(0, y + 4), (16, y - 4), (34, y + 5), (52, y - 3), (64, y + 3), (64, 64), (0, 64)], _shade((214, 138, 72), rng), 0)
+    b.polygon([(0, 46), (22, 41), (46, 47), (64, 42), (64, 64), (0, 64)], _shade((232, 164, 92), rng), 0)
+    x, green = rng.uniform(4, 9), _shade((64, 132, 70), rng)
+    b.limb([(x, 48), (x, 30)], green, 4)
+    b.limb([(x + 6, 33), (x + 6, 39), (x, 39)], green, 2.6)
+
+
+def _mountain(b: Brush, rng: random.Random) -> None:
+    _band(b, 0, 64, _shade((140, 176, 222), rng))
+    for peak, top in ((rng.uniform(8, 16), rng.uniform(6, 11)), (rng.uniform(46, 56), rng.uniform(8, 14))):
+        b.polygon([(peak - 26, 46), (peak, top), (peak + 26, 46)], _shade((104, 116, 146), rng), 0)
+        b.polygon([(peak - 7.2, top + 10), (peak, top), (peak + 7.2, top + 10), (peak, top + 8)], (250, 252, 255), 0)
+    b.polygon([(0, 41), (20, 44), (44, 40), (64, 43), (64, 64), (0, 64)], _shade((240, 246, 252), rng, 5), 0)
+    for x in (rng.uniform(3, 9), rng.uniform(55, 61)):
+        for top in (26, 32, 37):
+            b.polygon([(x - 5, top + 9), (x, top), (x + 5, top + 9)], _shade((30, 92, 78), rng, 5), 0)
+
+
+def _living_room(b: Brush, rng: random.Random) -> None:
+    _band(b, 0, 46, _shade((196, 164, 200), rng))
+    _band(b, 46, 64, _shade((150, 98, 62), rng))
+    _band(b, 44.5, 46.5, (238, 230, 232))
+    x = rng.uniform(44, 48)
+    b.rectangle(x, 4, x + 14, 15, (238, 220, 170), ink=0.8)
+    b.polygon([(x + 2, 13), (x + 6, 7), (x + 10, 13)], (92, 150, 110), 0)
+    sofa = _shade((56, 120, 128), rng)
+    b.rectangle(-2, 32, 66, 48, sofa, ink=0.7)
+    b.rectangle(-4, 40, 68, 53, _shade((76, 148, 156), rng, 5), ink=0.7)
+    x = rng.uniform(4, 8)
+    b.line([(x, 14), (x, 34)], (90, 70, 60), 1.2)
+    b.polygon([(x - 6, 15), (x + 6, 15), (x + 3.5, 6), (x - 3.5, 6)], (255, 226, 130), 0.6)
+
+
+DRAW: dict[str, Callable[[Brush, random.Random], None]] = {
+    "beach": _beach,
+    "city": _city,
+    "kitchen": _kitchen,
+    "park": _park,
+    "desert": _desert,
+    "mountain": _mountain,
+    "living room": _living_room,
+}

@@ -1,0 +1,56 @@
+"""The tokeniser and text encoder that read captions."""
+
+import random
+
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from generator.demo_model.captions import VOCABULARY
+
+MAX_TOKENS, WIDTH = 32, 128
+BOS, EOS, END_OF_WORD = "<|startoftext|>", "<|endoftext|>", "</w>"
+
+
+def build_tokenizer() -> CLIPTokenizer:
+    """A CLIP tokeniser that gives every word of the vocabulary one token and spells all others byte by byte.
+
+    Each word is merged from its last letter backwards. A merge then always has an end-of-word piece on its right, so
+    that no two words' merges can collide, whatever their order.
+    """
+    letters = list(bytes_to_unicode().values())
+    pieces = letters + [letter + END_OF_WORD for letter in letters]
+    merges: dict[tuple[str, str], None] = {}
+    for word in sorted(VOCABULARY):
+        for start in range(len(word) - 2, -1, -1):
+            merges[word[start], word[start + 1 :] + END_OF_WORD] = None
+    pieces += [left + right for left, right in merges]
+    vocabulary = {piece: index for index, piece in enumerate([BOS, EOS, *pieces])}
+    return CLIPTokenizer(vocab=vocabulary, merges=list(merges), model_max_length=MAX_TOKENS)
+
+
+def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """An untrained text encoder: two layers, 128 wide."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=MAX_TOKENS,
+            projection_dim=WIDTH,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def with_noise_word(text: str, rng: random.Random) -> str:
+    """The text with one made-up word in it: teaches the model to draw the rest of a prompt that it half knows."""
+    made_up = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(3, 9)))
+    if rng.random() < 0.5:
+        made_up = made_up[: len(made_up) // 2] + rng.choice(sorted(VOCABULARY))[-3:]
+    parts = text.split(" ")
+    parts.insert(rng.randint(0, len(parts)), made_up)
+    return " ".join(parts)
