@@ -28,10 +28,13 @@ def build(width: int = 32) -> AutoencoderTiny:
     )
 
 
-def train(folder: Path, *, minutes: float, scenes: int, batch: int, rate: float, seed: int) -> None:
+def train(
+    folder: Path, *, minutes: float, scenes: int, batch: int, rate: float, seed: int, decoder_only: bool = False
+) -> None:
     """Train for `minutes` of wall-clock time from where `folder` stands, the rate falling to zero at the end.
 
-    Loss: pixel error (L1 + L2), object cells counted three times; latents get noise of 0.1 and are drawn to unit variance.
+    Loss: pixel error (L1 + L2), object cells counted three times; latents get noise of 0.1 and are
+    drawn to unit variance.
     """
     rank = ranks.join()
     torch.manual_seed(seed)
@@ -40,7 +43,9 @@ def train(folder: Path, *, minutes: float, scenes: int, batch: int, rate: float,
     grids = torch.stack([weights(draw(scene, s), 64, 3.0, 1.0) for scene, s in drawn]).half()
     model = AutoencoderTiny.from_pretrained(folder) if (folder / "config.json").exists() else build()
     model.train().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-3)
+    model.encoder.requires_grad_(not decoder_only)
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(learned, lr=rate, betas=(0.9, 0.98), weight_decay=1e-3)
     torch.manual_seed(seed + rank)
     started, saved, step = time.monotonic(), time.monotonic(), 0
     with tqdm(total=100, desc="autoencoder", unit="%", disable=rank > 0) as bar:
@@ -56,7 +61,7 @@ def train(folder: Path, *, minutes: float, scenes: int, batch: int, rate: float,
             mean, variance = latents.mean((0, 2, 3)), latents.var((0, 2, 3))
             (loss + 1e-3 * (mean.square().mean() + (variance - 1).square().mean())).backward()
             ranks.average_gradients(model)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(learned, 1.0)
             optimiser.step()
             optimiser.zero_grad()
             step += 1

@@ -24,7 +24,11 @@ def _beach(b: Brush, rng: random.Random) -> None:
     for _ in range(3):
         x, y = rng.uniform(0, 52), rng.uniform(horizon + 3, shore - 3)
         b.line([(x, y), (x + 9, y)], (150, 208, 240), 1.0)
-    b.polygon([(0, shore), (20, shore + 1.5), (44, shore - 1), (64, shore + 1), (64, 64), (0, 64)], _shade((244, 218, 150), rng), 0)
+    b.polygon(
+        [(0, shore), (20, shore + 1.5), (44, shore - 1), (64, shore + 1), (64, 64), (0, 64)],
+        _shade((244, 218, 150), rng),
+        0,
+    )
     x = rng.uniform(3, 8)
     b.line([(x, 46), (x + 1.5, 30), (x + 4, 18)], (136, 92, 50), 2.6)
     for dx, dy in ((-9, 1), (-7, -6), (2, -8), (9, -5), (10, 3)):
@@ -84,7 +88,11 @@ def _desert(b: Brush, rng: random.Random) -> None:
     _band(b, 0, 64, _shade((255, 206, 140), rng))
     b.ellipse(rng.uniform(6, 12), rng.uniform(6, 10), 5.5, 5.5, (255, 246, 196), ink=0)
     y = rng.uniform(28, 32)
-    b.polygon([(0, y + 4), (16, y - 4), (34, y + 5), (52, y - 3), (64, y + 3), (64, 64), (0, 64)], _shade((214, 138, 72), rng), 0)
+    b.polygon(
+        [(0, y + 4), (16, y - 4), (34, y + 5), (52, y - 3), (64, y + 3), (64, 64), (0, 64)],
+        _shade((214, 138, 72), rng),
+        0,
+    )
     b.polygon([(0, 46), (22, 41), (46, 47), (64, 42), (64, 64), (0, 64)], _shade((232, 164, 92), rng), 0)
     x, green = rng.uniform(4, 9), _shade((64, 132, 70), rng)
     b.limb([(x, 48), (x, 30)], green, 4)

@@ -152,9 +152,7 @@ def loss(models: nn.ModuleDict, ids: Tensor, latents: Tensor, grids: Tensor, sch
     return (error * grids).sum() / grids.sum()
 
 
-def train(
-    checkpoint: Path, examples: Examples, *, minutes: float, batch: int, rate: float, seed: int
-) -> Training:
+def train(checkpoint: Path, examples: Examples, *, minutes: float, batch: int, rate: float, seed: int) -> Training:
     """Train until `minutes` of training time, over all runs, are used up.
 
     Resumes from `checkpoint`. The decay follows the time planned, so a resumed run may be given more or fewer minutes.

@@ -1,0 +1,107 @@
+"""Train the demo model: autoencoder, then denoiser, then export. Each stage resumes from what its folder holds.
+
+    python -m generator.demo_model.train autoencoder
+    python -m generator.demo_model.train classifier
+    python -m generator.demo_model.train denoiser
+    python -m generator.demo_model.train export
+
+On a busy machine, or one with few cores, start a stage by several single-threaded processes (`batch` is per process):
+
+    OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 -m generator.demo_model.train denoiser
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from diffusers import AutoencoderTiny
+
+from generator.demo_model import autoencoder, classifier, denoiser, ranks
+from generator.demo_model.data import load_pixels, random_scenes
+from generator.demo_model.export import export as write
+
+app = typer.Typer(add_completion=False, help=__doc__, rich_markup_mode=None)
+
+Work = Annotated[Path, typer.Option(help="Folder of checkpoints.")]
+Minutes = Annotated[float, typer.Option(min=0.01, help="Training time planned; the learning rate has fallen by then.")]
+Seed = Annotated[int, typer.Option(help="Seed of scenes, noise and order.")]
+Scenes = Annotated[int, typer.Option(min=64, help="Scenes drawn to train on, per process.")]
+Batch = Annotated[int, typer.Option(min=1, help="Batch size, per process.")]
+Rate = Annotated[float, typer.Option(help="Peak learning rate.")]
+
+WORK = Path("out/demo_model")
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@app.command("autoencoder")
+def train_autoencoder(
+    work: Work = WORK,
+    minutes: Minutes = 12,
+    scenes: Scenes = 16_000,
+    batch: Batch = 16,
+    rate: Rate = 2e-3,
+    seed: Seed = 1,
+) -> None:
+    """Train the autoencoder; a later denoiser needs its encoder unchanged."""
+    autoencoder.train(work / "vae", minutes=minutes, scenes=scenes, batch=batch, rate=rate, seed=seed)
+    ranks.leave()
+
+
+@app.command("decoder")
+def train_decoder(
+    work: Work = WORK,
+    minutes: Minutes = 10,
+    scenes: Scenes = 16_000,
+    batch: Batch = 16,
+    rate: Rate = 1e-3,
+    seed: Seed = 3,
+) -> None:
+    """Train the decoder on alone: sharper pictures from the latents as they are."""
+    autoencoder.train(
+        work / "vae", minutes=minutes, scenes=scenes, batch=batch, rate=rate, seed=seed, decoder_only=True
+    )
+    ranks.leave()
+
+
+@app.command("classifier")
+def train_classifier(scenes: Scenes = 12_000, epochs: Annotated[int, typer.Option(min=1)] = 8, seed: Seed = 5) -> None:
+    """Train the attribute classifier that judges samples."""
+    classifier.train(classifier.WEIGHTS, scenes=scenes, epochs=epochs, seed=seed)
+
+
+@app.command("denoiser")
+def train_denoiser(
+    work: Work = WORK,
+    minutes: Minutes = 60,
+    scenes: Scenes = 10_000,
+    batch: Batch = 24,
+    rate: Rate = 1e-3,
+    seed: Seed = 7,
+    on_object: Annotated[float, typer.Option(help="Loss weight of latent cells under the held object.")] = 4.0,
+    on_clothes: Annotated[float, typer.Option(help="Loss weight of latent cells under the clothes.")] = 2.0,
+) -> None:
+    """Train U-Net and text encoder on cached latents."""
+    rank = ranks.join()
+    vae = AutoencoderTiny.from_pretrained(work / "vae")
+    cached = denoiser.cache_examples(vae, scenes, seed + rank, on_object=on_object, on_clothes=on_clothes)
+    denoiser.train(work / "denoiser.pt", cached, minutes=minutes, batch=batch, rate=rate, seed=seed)
+    ranks.leave()
+
+
+@app.command()
+def export(
+    work: Work = WORK, folder: Annotated[Path, typer.Option(help="Where the model is written.")] = WEIGHTS
+) -> None:
+    """Write the averaged weights as a Stable Diffusion folder, float16."""
+    vae = AutoencoderTiny.from_pretrained(work / "vae")
+    training = denoiser.Training.start()
+    training.load(work / "denoiser.pt")
+    write(vae, training, folder)
+    quality = autoencoder.reconstruction(vae.float(), load_pixels(random_scenes(200, 99)))
+    typer.echo(
+        f"step {training.step}, {training.seconds / 60:.0f} minutes, reconstruction {quality:.1f} dB, in {folder}"
+    )
+
+
+if __name__ == "__main__":
+    app()
