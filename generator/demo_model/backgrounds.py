@@ -88,11 +88,8 @@ def _desert(b: Brush, rng: random.Random) -> None:
     _band(b, 0, 64, _shade((255, 206, 140), rng))
     b.ellipse(rng.uniform(6, 12), rng.uniform(6, 10), 5.5, 5.5, (255, 246, 196), ink=0)
     y = rng.uniform(28, 32)
-    b.polygon(
-        [(0, y + 4), (16, y - 4), (34, y + 5), (52, y - 3), (64, y + 3), (64, 64), (0, 64)],
-        _shade((214, 138, 72), rng),
-        0,
-    )
+    far = _shade((214, 138, 72), rng)
+    b.polygon([(0, y + 4), (16, y - 4), (34, y + 5), (52, y - 3), (64, y + 3), (64, 64), (0, 64)], far, 0)
     b.polygon([(0, 46), (22, 41), (46, 47), (64, 42), (64, 64), (0, 64)], _shade((232, 164, 92), rng), 0)
     x, green = rng.uniform(4, 9), _shade((64, 132, 70), rng)
     b.limb([(x, 48), (x, 30)], green, 4)

@@ -3,6 +3,7 @@
 python -m generator.demo_model.evaluate --count 360 --sheet out/demo_model/sheet.png
 """
 
+import itertools
 import random
 from collections import Counter
 from pathlib import Path
@@ -35,10 +36,8 @@ def balanced_scenes(count: int, seed: int) -> list[Scene]:
     pool = all_scenes(held_out=True)
     rng.shuffle(pool)
     by_object = {name: [scene for scene in pool if scene.object == name] for name in ATTRIBUTES["object"]}
-    names = list(by_object)
-    return [
-        by_object[names[i % len(names)]][i // len(names) % len(by_object[names[i % len(names)]])] for i in range(count)
-    ]
+    turns = zip(*(itertools.cycle(scenes) for scenes in by_object.values()), strict=True)
+    return list(itertools.islice(itertools.chain.from_iterable(turns), count))
 
 
 def sample(
@@ -65,9 +64,7 @@ def contact_sheet(pictures: list[Image.Image], columns: int = 12, zoom: int = 2)
 
 def main(
     weights: Annotated[Path, typer.Option(help="The model's folder.")] = WEIGHTS,
-    count: Annotated[
-        int, typer.Option(min=1, help="Pictures drawn; at least 300 for the figures that we report.")
-    ] = 360,
+    count: Annotated[int, typer.Option(min=1, help="Pictures drawn.")] = 360,
     steps: Annotated[int, typer.Option(min=1, help="DDIM steps.")] = 25,
     guidance: Annotated[float, typer.Option(help="Guidance scale.")] = 4.0,
     seed: Annotated[int, typer.Option(help="Seed of prompts and of the first picture's noise.")] = 0,

@@ -44,21 +44,8 @@ def _body(b: Brush, subject: str, outfit: str, cloth: Colour, skin: Colour) -> N
             b.polygon([(-7.2, -25), (7.2, -25), (9, -9), (1, -9), (0, -14), (-1, -9), (-9, -9)], cloth)
             b.line([(-2.5, -31), (2.5, -31)], INK, 0.6)
         else:
-            b.polygon(
-                [
-                    (-6, -35.5),
-                    (-2.6, -31),
-                    (2.6, -31),
-                    (6, -35.5),
-                    (6.6, -24),
-                    (8, -15),
-                    (3, -11.5),
-                    (-3, -11.5),
-                    (-8, -15),
-                    (-6.6, -24),
-                ],
-                cloth,
-            )
+            left: list[Point] = [(-3, -11.5), (-8, -15), (-6.6, -24), (-6, -35.5), (-2.6, -31)]
+            b.polygon([*left, *((-px, py) for px, py in reversed(left))], cloth)
     elif outfit == "dress":
         hem, flare = (-4.0, 9.5) if subject == "man" else (-7.5, 12.5)
         b.polygon([(-wide, -36), (wide, -36), (6.2, -25), (flare, hem), (-flare, hem), (-6.2, -25)], cloth)
@@ -67,7 +54,7 @@ def _body(b: Brush, subject: str, outfit: str, cloth: Colour, skin: Colour) -> N
         b.polygon(
             [(-wide - 0.8, -36.5), (wide + 0.8, -36.5), (8.4, -24), (9.8, -8.5), (-9.8, -8.5), (-8.4, -24)], cloth
         )
-        b.line([(0, -33), (0, -9)], (236, 230, 220) if cloth == CLOTHES["black"] else INK, 0.9)
+        b.line([(0, -33), (0, -9)], INK, 0.9)
         b.polygon([(-4.5, -36.5), (0, -29), (4.5, -36.5)], (244, 240, 232), 0.7)
         for y in (-25, -19, -13):
             b.ellipse(3, y, 1.1, 1.1, (250, 226, 140), ink=0)
