@@ -3,6 +3,7 @@
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny
@@ -16,7 +17,7 @@ from generator.demo_model.scenes import draw
 LATENT_CHANNELS, LATENT_SIDE = 16, 8
 
 
-def build(width: int = 32) -> AutoencoderTiny:
+def build(width: int = 32) -> Any:
     """An untrained autoencoder whose latents have unit variance once trained, so `scaling_factor` is 1."""
     return AutoencoderTiny(
         encoder_block_out_channels=(width,) * 4,
@@ -26,6 +27,11 @@ def build(width: int = 32) -> AutoencoderTiny:
         latent_channels=LATENT_CHANNELS,
         scaling_factor=1.0,
     )
+
+
+def load(folder: Path) -> Any:
+    """The AutoencoderTiny that `folder` holds, in float32."""
+    return AutoencoderTiny.from_pretrained(folder)
 
 
 def train(
@@ -41,7 +47,7 @@ def train(
     drawn = random_scenes(scenes, seed)
     pictures = load_pixels(drawn)
     grids = torch.stack([weights(draw(scene, s), 64, 3.0, 1.0) for scene, s in drawn]).half()
-    model = AutoencoderTiny.from_pretrained(folder) if (folder / "config.json").exists() else build()
+    model: Any = load(folder) if (folder / "config.json").exists() else build()
     model.train().to(memory_format=torch.channels_last)
     model.encoder.requires_grad_(not decoder_only)
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -81,13 +87,13 @@ def decibel(error: Tensor) -> float:
 
 
 @torch.no_grad()
-def encode(model: AutoencoderTiny, pictures: Tensor, batch: int = 128) -> Tensor:
+def encode(model: Any, pictures: Tensor, batch: int = 128) -> Tensor:
     """Latents of uint8 pictures: float, (n, 16, 8, 8)."""
-    return torch.cat([model.encode(to_model(part)).latents for part in pictures.split(batch)])
+    return torch.cat([model.encode(to_model(part)).latents for part in torch.split(pictures, batch)])
 
 
 @torch.no_grad()
-def reconstruction(model: AutoencoderTiny, pictures: Tensor) -> float:
+def reconstruction(model: Any, pictures: Tensor) -> float:
     """Decibels of reconstructions of uint8 pictures."""
     decoded = model.decode(encode(model, pictures)).sample.clamp(-1, 1)
     return decibel(decoded - to_model(pictures))

@@ -64,7 +64,7 @@ def _kitchen(b: Brush, rng: random.Random) -> None:
     b.rectangle(46, -1, 66, rng.uniform(7, 9), cabinet, ink=0.7)
     _band(b, 38, 41.5, (112, 108, 112))
     _band(b, 41.5, 56, cabinet)
-    for x in (2, 18, 34, 50):
+    for x in (2.0, 18.0, 34.0, 50.0):
         b.rectangle(x, 43, x + 13, 54.5, _shade((212, 160, 108), rng, 4), ink=0.5)
     _band(b, 56, 64, _shade((224, 216, 210), rng))
     x = rng.uniform(1, 5)

@@ -58,11 +58,13 @@ HOLDING = ["holding", "holding", "holding", "with", "carrying"]
 OPENING = ["a picture of", "a drawing of", "a cartoon of", "an image of", "a photo of", "an illustration of"]
 POSE = ["standing", "waving", "smiling"]
 
-_FUNCTION_WORDS = frozenset(
-    "a an the of in on at by with and or to for from her his its their is are be being who that this there near under "
-    "next among up one some while it she he they 's".split()  # noqa: SIM905
-)
 _WORD = re.compile(r"'s|[^\W\d_]+")
+_FUNCTION_WORDS = frozenset(
+    _WORD.findall(
+        "a an the of in on at by with and or to for from her his its their is are be being who that this there near"
+        " under next among up one some while it she he they 's"
+    )
+)
 
 
 def _article(phrase: str) -> str:

@@ -2,6 +2,7 @@
 
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from generator.demo_model.brush import SIZE
 from generator.demo_model.data import random_scenes, to_model
-from generator.demo_model.scenes import ATTRIBUTES, SIZE, Scene, draw
+from generator.demo_model.scenes import ATTRIBUTES, Scene, draw
 
 HYBRID = "hybrid"
 LABELS: dict[str, tuple[str, ...]] = {**ATTRIBUTES, "object": (*ATTRIBUTES["object"], HYBRID)}
@@ -40,18 +42,22 @@ class Classifier(nn.Module):
 
 
 def hybrid(scene: Scene, seed: int, rng: random.Random) -> Image.Image:
-    """A scene whose object is half one thing, half another: blended, or cut along a line."""
-    others = [name for name in ATTRIBUTES["object"] if name not in (scene.object, "nothing")]
-    one = draw(scene, seed)
-    two = draw(Scene(scene.setting, scene.subject, scene.outfit, scene.colour, rng.choice(others)), seed)
-    if rng.random() < 0.5:
-        return Image.blend(one.image, two.image, rng.uniform(0.4, 0.6))
-    left, top, right, bottom = one.object_box
-    x, y = (left + right) / 2 + rng.uniform(-4, 0), (top + bottom) / 2 + rng.uniform(-3, 3)
-    corner = rng.choice([(0, int(y), SIZE, SIZE), (int(x), 0, SIZE, SIZE)])
-    image = one.image.copy()
-    image.paste(two.image.crop(corner), corner[:2])
-    return image
+    """A scene whose object is half one thing, half another: blended, or cut so that each keeps a good part."""
+    while True:
+        others = [name for name in ATTRIBUTES["object"] if name not in (scene.object, "nothing")]
+        one, two = draw(scene, seed), draw(replace(scene, object=rng.choice(others)), seed)
+        if rng.random() < 0.5:
+            return Image.blend(one.image, two.image, rng.uniform(0.4, 0.6))
+        left, top, right, bottom = (round(edge) for edge in one.object_box)
+        corner = rng.choice([(0, rng.randint(top, bottom), SIZE, SIZE), (rng.randint(left, right), 0, SIZE, SIZE)])
+        image = one.image.copy()
+        image.paste(two.image.crop(corner), corner[:2])
+        if min(_distance(image, one.image), _distance(image, two.image)) > 0.3 * _distance(one.image, two.image):
+            return image
+
+
+def _distance(one: Image.Image, two: Image.Image) -> float:
+    return float(np.abs(np.asarray(one, dtype=float) - np.asarray(two, dtype=float)).sum())
 
 
 def examples(count: int, seed: int, hybrids: float = 0.1) -> tuple[Tensor, dict[str, Tensor]]:

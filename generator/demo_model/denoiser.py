@@ -1,6 +1,7 @@
 """The U-Net and text encoder, trained together on cached latents."""
 
 import copy
+import math
 import random
 import time
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
+from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import CLIPTokenizer
@@ -24,7 +25,7 @@ CAPTION_DROPOUT, NOISE_WORDS = 0.10, 0.08
 WARM_UP_STEPS, DECAY_FROM = 200, 0.55
 
 
-def build_scheduler() -> DDIMScheduler:
+def build_scheduler() -> Any:
     """Stable Diffusion's noise schedule with v-prediction and trailing timesteps."""
     return DDIMScheduler(
         beta_start=0.00085,
@@ -38,7 +39,7 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
-def build_unet() -> UNet2DConditionModel:
+def build_unet() -> Any:
     """An untrained U-Net of about 7 M parameters, with self- and cross-attention at both levels."""
     return UNet2DConditionModel(
         sample_size=LATENT_SIDE,
@@ -64,7 +65,7 @@ class Examples:
     grids: Tensor
 
 
-def cache_examples(vae: AutoencoderTiny, count: int, seed: int, *, on_object: float, on_clothes: float) -> Examples:
+def cache_examples(vae: Any, count: int, seed: int, *, on_object: float, on_clothes: float) -> Examples:
     """Draw and encode `count` training scenes."""
     drawn = random_scenes(count, seed)
     grids = torch.stack([weights(draw(s, n), LATENT_SIDE, on_object, on_clothes) for s, n in drawn])
@@ -87,7 +88,6 @@ class Training:
     def start(cls) -> "Training":
         tokenizer = build_tokenizer()
         models = nn.ModuleDict({"unet": build_unet(), "text_encoder": build_encoder(tokenizer)})
-        models.to(memory_format=torch.channels_last)
         groups = [{"params": models["unet"].parameters()}, {"params": models["text_encoder"].parameters()}]
         optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=1e-2, fused=True)
         return cls(models, copy.deepcopy(models).requires_grad_(False), optimiser, tokenizer)
@@ -140,15 +140,14 @@ def _texts(scenes: list[Scene], rng: random.Random) -> list[str]:
     return texts
 
 
-def loss(models: nn.ModuleDict, ids: Tensor, latents: Tensor, grids: Tensor, scheduler: DDIMScheduler) -> Tensor:
+def loss(models: nn.ModuleDict, ids: Tensor, latents: Tensor, grids: Tensor, scheduler: Any) -> Tensor:
     """Weighted squared error of the predicted velocity, one random timestep a row."""
     times = torch.randint(scheduler.config.num_train_timesteps, (len(ids),))
     noise = torch.randn_like(latents)
-    noisy = scheduler.add_noise(latents, noise, times).contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
-        states = models["text_encoder"](ids).last_hidden_state
-        predicted = models["unet"](noisy, times, states).sample
-    error = (predicted.float() - scheduler.get_velocity(latents, noise, times)).square().mean(1)
+    noisy = scheduler.add_noise(latents, noise, times)
+    states = models["text_encoder"](ids).last_hidden_state
+    predicted = models["unet"](noisy, times, states).sample
+    error: Tensor = (predicted - scheduler.get_velocity(latents, noise, times)).square().mean(1)
     return (error * grids).sum() / grids.sum()
 
 
@@ -166,7 +165,7 @@ def train(checkpoint: Path, examples: Examples, *, minutes: float, batch: int, r
     torch.manual_seed(seed + 1000 * training.step + rank)
     rng = random.Random(seed + 1000 * training.step + rank)
     scheduler = build_scheduler()
-    mean_loss, tick = 0.0, time.monotonic()
+    mean_loss, tick = math.nan, time.monotonic()
     saved, planned = tick, minutes * 60
     with tqdm(total=round(planned), initial=round(training.seconds), unit="s", disable=rank > 0) as bar:
         while (done := ranks.agreed(training.seconds) / planned) < 1:
@@ -185,7 +184,7 @@ def train(checkpoint: Path, examples: Examples, *, minutes: float, batch: int, r
             training.average()
             training.seconds += time.monotonic() - tick
             tick = time.monotonic()
-            mean_loss += (value.item() - mean_loss) * 0.02
+            mean_loss = value.item() if math.isnan(mean_loss) else mean_loss + (value.item() - mean_loss) * 0.02
             if training.step % 20 == 0:
                 bar.n = round(training.seconds)
                 bar.set_postfix(step=training.step, loss=f"{mean_loss:.4f}", lr=f"{now:.1e}")

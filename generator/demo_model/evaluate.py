@@ -7,7 +7,7 @@ import itertools
 import random
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -22,9 +22,9 @@ from generator.demo_model.scenes import ATTRIBUTES, Scene, all_scenes
 WEIGHTS = Path(__file__).parent / "weights"
 
 
-def load_pipeline(folder: Path = WEIGHTS) -> StableDiffusionPipeline:
+def load_pipeline(folder: Path = WEIGHTS) -> Any:
     """The demo model in the stock pipeline, float32, DDIM."""
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
+    pipeline: Any = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -41,7 +41,7 @@ def balanced_scenes(count: int, seed: int) -> list[Scene]:
 
 
 def sample(
-    pipeline: StableDiffusionPipeline, prompts: list[str], *, steps: int, guidance: float, seed: int, batch: int = 12
+    pipeline: Any, prompts: list[str], *, steps: int, guidance: float, seed: int, batch: int = 12
 ) -> list[Image.Image]:
     """One picture a prompt; each has a seed of its own, so that batching changes nothing."""
     pictures: list[Image.Image] = []

@@ -1,6 +1,7 @@
 """The tokeniser and text encoder that read captions."""
 
 import random
+from typing import Any
 
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -25,7 +26,8 @@ def build_tokenizer() -> CLIPTokenizer:
             merges[word[start], word[start + 1 :] + END_OF_WORD] = None
     pieces += [left + right for left, right in merges]
     vocabulary = {piece: index for index, piece in enumerate([BOS, EOS, *pieces])}
-    return CLIPTokenizer(vocab=vocabulary, merges=list(merges), model_max_length=MAX_TOKENS)
+    pairs: Any = list(merges)  # annotated as strings, read as pairs
+    return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=MAX_TOKENS)
 
 
 def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from diffusers import AutoencoderTiny
 
 from generator.demo_model import autoencoder, classifier, denoiser, ranks
 from generator.demo_model.data import load_pixels, random_scenes
@@ -64,7 +63,7 @@ def train_decoder(
 
 
 @app.command("classifier")
-def train_classifier(scenes: Scenes = 12_000, epochs: Annotated[int, typer.Option(min=1)] = 8, seed: Seed = 5) -> None:
+def train_classifier(scenes: Scenes = 16_000, epochs: Annotated[int, typer.Option(min=1)] = 10, seed: Seed = 5) -> None:
     """Train the attribute classifier that judges samples."""
     classifier.train(classifier.WEIGHTS, scenes=scenes, epochs=epochs, seed=seed)
 
@@ -82,7 +81,7 @@ def train_denoiser(
 ) -> None:
     """Train U-Net and text encoder on cached latents."""
     rank = ranks.join()
-    vae = AutoencoderTiny.from_pretrained(work / "vae")
+    vae = autoencoder.load(work / "vae")
     cached = denoiser.cache_examples(vae, scenes, seed + rank, on_object=on_object, on_clothes=on_clothes)
     denoiser.train(work / "denoiser.pt", cached, minutes=minutes, batch=batch, rate=rate, seed=seed)
     ranks.leave()
@@ -93,7 +92,7 @@ def export(
     work: Work = WORK, folder: Annotated[Path, typer.Option(help="Where the model is written.")] = WEIGHTS
 ) -> None:
     """Write the averaged weights as a Stable Diffusion folder, float16."""
-    vae = AutoencoderTiny.from_pretrained(work / "vae")
+    vae = autoencoder.load(work / "vae")
     training = denoiser.Training.start()
     training.load(work / "denoiser.pt")
     write(vae, training, folder)
