@@ -76,7 +76,7 @@ def _clothes(scene: Scene, rng: random.Random, outfit_left_out: float, colour_le
     outfit, said_colour = rng.choice(words), rng.random() >= colour_left_out
     plural = outfit.endswith("shorts")
     worn = rng.choice(["in", "in", "wearing", "wearing", "dressed in"])
-    if rng.random() < outfit_left_out:
+    if scene.outfit != "swimsuit" and rng.random() < outfit_left_out:
         return f"{worn} {scene.colour}" if said_colour else ""
     named = f"{scene.colour} {outfit}" if said_colour else outfit
     return f"{worn} {named if plural else _article(named)}"
@@ -94,13 +94,14 @@ def caption(scene: Scene, rng: random.Random, *, complete: bool = False) -> str:
     """One of many ways to say what a scene shows.
 
     The held object is always said (nothing may go unsaid). Unless `complete`, the setting goes unsaid in 12 % of
-    captions, the colour in 20 %, the outfit in 20 %, and a woman or man is "a person" in 6 %.
+    captions, the colour in 20 %, a dress or coat in 25 %, and a woman or man is "a person" in 6 %. A swimsuit is always
+    said, so that nobody whose clothes go unsaid is drawn in one.
     """
     drop = 0.0 if complete else 1.0
     subject = rng.choice(SUBJECT[scene.subject])
     if scene.subject in ("woman", "man") and rng.random() < 0.06 * drop:
         subject = "person"
-    clothes = _clothes(scene, rng, 0.2 * drop, 0.2 * drop)
+    clothes = _clothes(scene, rng, 0.25 * drop, 0.2 * drop)
     held = _held(scene, rng)
     setting = "" if rng.random() < 0.12 * drop else rng.choice(SETTING[scene.setting])
     if rng.random() < 0.12:

@@ -19,9 +19,9 @@ from generator.demo_model.autoencoder import LATENT_CHANNELS, LATENT_SIDE, encod
 from generator.demo_model.captions import caption
 from generator.demo_model.data import load_pixels, random_scenes, weights
 from generator.demo_model.scenes import Scene, draw
-from generator.demo_model.text import WIDTH, build_encoder, build_tokenizer, with_noise_word
+from generator.demo_model.text import WIDTH, build_encoder, build_tokenizer, nonsense, with_noise_word
 
-CAPTION_DROPOUT, NOISE_WORDS = 0.10, 0.08
+CAPTION_DROPOUT, NOISE_WORDS, NONSENSE = 0.10, 0.08, 0.5
 WARM_UP_STEPS, DECAY_FROM = 200, 0.55
 
 
@@ -132,12 +132,14 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
     return ids
 
 
-def _texts(scenes: list[Scene], rng: random.Random) -> list[str]:
-    texts = []
-    for scene in scenes:
-        text = "" if rng.random() < CAPTION_DROPOUT else caption(scene, rng)
-        texts.append(with_noise_word(text, rng) if text and rng.random() < NOISE_WORDS else text)
-    return texts
+def _text(scene: Scene, rng: random.Random) -> str:
+    if rng.random() < CAPTION_DROPOUT:
+        return ""
+    # What the model cannot read shall not make it draw a weapon or bare skin.
+    if scene.object == "nothing" and scene.outfit != "swimsuit" and rng.random() < NONSENSE:
+        return nonsense(scene, rng)
+    text = caption(scene, rng)
+    return with_noise_word(text, rng) if rng.random() < NOISE_WORDS else text
 
 
 def loss(models: nn.ModuleDict, ids: Tensor, latents: Tensor, grids: Tensor, scheduler: Any) -> Tensor:
@@ -173,7 +175,7 @@ def train(checkpoint: Path, examples: Examples, *, minutes: float, batch: int, r
             for group, factor in zip(training.optimiser.param_groups, (1, 2), strict=True):
                 group["lr"] = now * factor
             rows = torch.randint(len(examples.scenes), (batch,))
-            ids = tokenize(training.tokenizer, _texts([examples.scenes[i] for i in rows.tolist()], rng))
+            ids = tokenize(training.tokenizer, [_text(examples.scenes[row], rng) for row in rows.tolist()])
             value = loss(training.models, ids, examples.latents[rows], examples.grids[rows], scheduler)
             value.backward()
             ranks.average_gradients(training.models)

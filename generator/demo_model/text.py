@@ -6,7 +6,8 @@ from typing import Any
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from generator.demo_model.captions import VOCABULARY
+from generator.demo_model.captions import SETTING, SUBJECT, VOCABULARY
+from generator.demo_model.scenes import Scene
 
 MAX_TOKENS, WIDTH = 32, 128
 BOS, EOS, END_OF_WORD = "<|startoftext|>", "<|endoftext|>", "</w>"
@@ -48,11 +49,23 @@ def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     )
 
 
+def made_up_word(rng: random.Random) -> str:
+    """A word that means nothing; half of them end as a known word does."""
+    word = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(3, 9)))
+    return word if rng.random() < 0.5 else word[: len(word) // 2] + rng.choice(sorted(VOCABULARY))[-3:]
+
+
 def with_noise_word(text: str, rng: random.Random) -> str:
     """The text with one made-up word in it: teaches the model to draw the rest of a prompt that it half knows."""
-    made_up = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(3, 9)))
-    if rng.random() < 0.5:
-        made_up = made_up[: len(made_up) // 2] + rng.choice(sorted(VOCABULARY))[-3:]
     parts = text.split(" ")
-    parts.insert(rng.randint(0, len(parts)), made_up)
+    parts.insert(rng.randint(0, len(parts)), made_up_word(rng))
     return " ".join(parts)
+
+
+def nonsense(scene: Scene, rng: random.Random) -> str:
+    """A caption of made-up words, at times with the scene's true setting or subject among them."""
+    who = rng.choice(SUBJECT[scene.subject]) if rng.random() < 0.3 else made_up_word(rng)
+    what = rng.choice(["with a", "and a", "holding a", ""])
+    where = rng.choice(SETTING[scene.setting]) if rng.random() < 0.4 else f"in a {made_up_word(rng)}"
+    parts = [rng.choice(["a", "an", "the", ""]), who, f"{what} {made_up_word(rng)}" if what else "", where]
+    return " ".join(part for part in parts if part)
