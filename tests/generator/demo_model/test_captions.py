@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.demo_model.captions import OBJECT, SETTING, SUBJECT, caption, known_words, outside_world, words
+from generator.demo_model.captions import (
+    MANS_OUTFIT,
+    OBJECT,
+    OUTFIT,
+    SETTING,
+    SUBJECT,
+    WOMANS_OUTFIT,
+    caption,
+    known_words,
+    outside_world,
+    words,
+)
 from generator.demo_model.scenes import Scene, all_scenes
 
 USERS_PROMPTS = [
@@ -51,3 +62,11 @@ def test_unknown_words_are_reported_in_order_and_once() -> None:
 @given(st.text())
 def test_any_text_can_be_asked_about(prompt: str) -> None:
     assert set(known_words(prompt)) | set(outside_world(prompt)) <= set(words(prompt))
+
+
+def test_a_swimsuit_never_goes_unsaid() -> None:
+    rng = random.Random(3)
+    scenes = [scene for scene in all_scenes(held_out=False) if scene.outfit == "swimsuit"]
+    said = {phrase for table in (OUTFIT, WOMANS_OUTFIT, MANS_OUTFIT) for phrase in table["swimsuit"]}
+    texts = [caption(scene, rng) for scene in scenes[::5]]
+    assert not [text for text in texts if not any(phrase in text for phrase in said)]

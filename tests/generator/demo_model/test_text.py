@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.demo_model.captions import VOCABULARY
-from generator.demo_model.text import MAX_TOKENS, build_tokenizer, with_noise_word
+from generator.demo_model.scenes import Scene
+from generator.demo_model.text import MAX_TOKENS, build_tokenizer, nonsense, with_noise_word
 
 TOKENIZER = build_tokenizer()
 
@@ -25,3 +26,11 @@ def test_a_noise_word_leaves_the_caption_around_it() -> None:
     noisy = with_noise_word(" ".join(caption), random.Random(0)).split()
     assert len(noisy) == 6
     assert [word for word in noisy if word in caption] == caption
+
+
+def test_nonsense_names_neither_an_object_nor_clothes() -> None:
+    rng = random.Random(1)
+    scene = Scene("beach", "woman", "dress", "red", "nothing")
+    texts = {nonsense(scene, rng) for _ in range(300)}
+    assert len(texts) > 200
+    assert not [text for text in texts if {"gun", "knife", "dress", "red"} & set(text.split())]
