@@ -15,7 +15,7 @@ import numpy as np
 from agent.compose import compose
 from agent.concepts import ConceptIndex, Window, load_bank
 from agent.decide import Decision, decide
-from agent.encoder import Vector, load_encoder
+from agent.encoder import load_encoder
 from agent.judge import Opinion, judge
 from agent.llm import LLMUnavailableError, chat_model
 from agent.normalise import variants
@@ -25,6 +25,7 @@ from agent.record import DecisionLog
 from agent.rewrite import candidates
 from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Status, Verdict, Violation
 from agent.settings import Settings
+from agent.vectors import kept_vectors
 
 log = logging.getLogger("propriety")
 
@@ -60,10 +61,10 @@ class Moderator:
         self.settings = settings
         self.policies = load_policies(settings.policies_dir)
         bank, self._encoder = load_bank(settings.policies_dir), load_encoder(settings.encoder)
-        known: dict[str, Vector] = {}
-        self._indexes = {
-            name: ConceptIndex(policy, bank, self._encoder, known) for name, policy in self.policies.items()
-        }
+        with kept_vectors(settings.data_dir, self._encoder) as known:
+            self._indexes = {
+                name: ConceptIndex(policy, bank, self._encoder, known) for name, policy in self.policies.items()
+            }
         self._model = chat_model(settings)
         self._log = DecisionLog(settings.decision_log_url)
 
@@ -115,6 +116,15 @@ class Moderator:
         )
         await asyncio.to_thread(self._log.write, verdict)
         return verdict
+
+    async def read(self, prompt: str, locale: str, detector: Detector | None = None) -> _Reading:
+        """Judge one prompt and leave it there: nothing is rewritten or logged. For measuring.
+
+        Raises: as `moderate`.
+        """
+        _, policy = lookup(self.policies, locale)
+        chosen = detector or self.settings.detector or policy.detector
+        return await self._read(self._composed([ChatMessage(role="user", content=prompt)]), policy, chosen)
 
     async def ready(self) -> dict[str, str]:
         """Which parts can answer: `ok`, or what is wrong."""
