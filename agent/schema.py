@@ -89,47 +89,50 @@ class ChatMessage(Strict):
 class Span(Strict):
     """Words of the prompt that offend: `prompt[start:end] == text`, in characters."""
 
-    start: int = Field(ge=0)
-    end: int = Field(ge=0)
-    text: str
+    start: int = Field(ge=0, description="Index of the first character in the prompt, from 0.")
+    end: int = Field(ge=0, description="Index after the last character.")
+    text: str = Field(description="The words themselves.")
 
 
 class Violation(Strict):
     """One rule that the prompt breaks."""
 
-    rule_id: str
-    category: Category
-    severity: Severity
+    rule_id: str = Field(description="The rule's id in the policy.")
+    category: Category = Field(description="The rule's hazard category.")
+    severity: Severity = Field(description="The rule's severity, from which the policy derives the action.")
     confidence: Probability = Field(description="Calibrated probability that the rule is broken.")
     rationale: str = Field(description="Why: the rule's definition, or the neighbour that gave it away.")
-    spans: list[Span] = []
+    spans: list[Span] = Field(default=[], description="Where in the prompt; empty where no words can be named.")
 
 
 class PolicyRef(Strict):
     """Which text decided: the policy file, its version, and the SHA-256 of its resolved rules."""
 
-    locale: str
-    version: str
-    hash: str
+    locale: str = Field(description="The policy that RFC 4647 lookup found, such as `de-DE`, or `base`.")
+    version: str = Field(description="The policy file's date, YYYY-MM-DD.")
+    hash: str = Field(description="SHA-256 of the resolved rules, in hexadecimal.")
 
 
 class Verdict(Strict):
     """The answer to one prompt under one policy."""
 
-    id: str
-    status: Status = Field(description="`degraded`: the LLM was not to be had, the neighbours decided strictly.")
-    action: Action
+    id: str = Field(description="Key of this verdict in the decision log.")
+    status: Status = Field(
+        description="`degraded`: the LLM was not to be had, the neighbours decided strictly. "
+        "`error`: nothing could decide; `action` is then `block`, unless `fail_open` is set."
+    )
+    action: Action = Field(description="Draw as asked, draw `safe_prompt` instead, or draw nothing.")
     severity: Severity | None = Field(description="The worst violation's; null where nothing is violated.")
-    flagged: bool
+    flagged: bool = Field(description="Whether any rule is violated.")
     score: Probability = Field(description="Risk: the highest calibrated probability of any violation.")
-    violations: list[Violation] = []
+    violations: list[Violation] = Field(default=[], description="The rules that the prompt breaks, gravest risk first.")
     prompt: str = Field(description="The prompt that was judged; for a chat, the turns composed into one.")
     safe_prompt: str | None = Field(description="What to draw instead; null where `action` is `block`.")
     fidelity: Probability | None = Field(description="Encoder similarity of safe prompt and prompt; null on a block.")
     wxi: Probability | None = Field(description="w_ξ, weight of the safe branch; 0 draws as asked, null on a block.")
     tau_gc: Probability | None = Field(description="τ_gc, fraction of the steps in which both branches are summed.")
     locale: str = Field(description="The locale that the caller named, in canonical BCP-47 form.")
-    policy: PolicyRef
+    policy: PolicyRef = Field(description="The policy that decided.")
     model: str = Field(description="The models that decided: encoder, and the LLM where it was asked.")
     message: str | None = Field(description="Explanation in the locale's language; null where all is allowed.")
     timings_ms: dict[str, float] = Field(description="Milliseconds by step of the pipeline, and `total`.")

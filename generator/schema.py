@@ -50,6 +50,12 @@ class DrawRequest(Strict):
             raise ValueError(f"wxi is {self.wxi} but safe_prompt is missing; give both, or wxi = 0 to draw the prompt")
         return self
 
+    @model_validator(mode="after")
+    def _the_last_image_has_a_seed(self) -> Self:
+        if self.seed is not None and self.seed + self.n > 2**32:
+            raise ValueError(f"seed is {self.seed} for {self.n} images; the last one's, seed + n - 1, is below 2**32")
+        return self
+
     @property
     def knobs(self) -> tuple[float, float]:
         """(w_ξ, τ_gc) as they act."""

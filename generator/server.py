@@ -109,7 +109,7 @@ def create_app(worker: Worker) -> FastAPI:
         try:
             return await asyncio.get_running_loop().run_in_executor(worker.thread, worker.draw, requests)
         except CannotDrawError as error:
-            return _error(422, str(error), "cannot_draw")
+            return _error(422, str(error), "cannot_draw", "width")
 
     return app
 

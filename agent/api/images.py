@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import httpx
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
+from agent.api.drawing import MAX_SEED, Parameters, draw
 from agent.api.errors import ApiError
 from agent.api.schema import Asking, LocaleHeader, Text, detector_of, judge, moderator_of
 from agent.schema import Action, ChatMessage, Status, Strict, Verdict
-from agent.settings import Settings
 
 router = APIRouter()
 
@@ -25,8 +25,12 @@ class ImageRequest(Asking):
 
     prompt: Text
     n: int | None = Field(default=1, ge=1, le=10)
-    size: Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}x[0-9]{1,5}|auto)$")] | None = None
-    seed: int | None = Field(default=None, ge=0, lt=2**63, description="Same seed, same pictures; drawn if left out.")
+    size: Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}x[0-9]{1,5}|auto)$")] | None = Field(
+        default=None, description="`WIDTHxHEIGHT` in pixels, or `auto`: the model's own, as where it is left out."
+    )
+    seed: int | None = Field(
+        default=None, ge=0, description="Same seed, same pictures, the i-th from seed + i; drawn if left out."
+    )
     response_format: Literal["b64_json"] | None = None
     output_format: Literal["png"] | None = None
     stream: Literal[False] | None = None
@@ -35,16 +39,24 @@ class ImageRequest(Asking):
     style: str | None = None
     background: str | None = None
 
+    @field_validator("seed")
+    @classmethod
+    def _the_last_picture_has_a_seed(cls, seed: int | None, info: ValidationInfo) -> int | None:
+        last = MAX_SEED + 1 - (info.data.get("n") or 1)
+        if seed is not None and seed > last:
+            raise PydanticCustomError("seed_too_large", "Input should be at most {last} with this n", {"last": last})
+        return seed
+
 
 class Picture(Strict):
-    b64_json: str
-    revised_prompt: str
+    b64_json: str = Field(description="A PNG.")
+    revised_prompt: str = Field(description="What the picture shows: the safe prompt, where one was drawn.")
 
 
-class Drawn(BaseModel, extra="allow"):
-    """What the worker answers: pictures, and whatever it tells of how it drew them."""
+class Drawing(Parameters):
+    """How the picture of the same index in `data` was drawn."""
 
-    images: list[str] = Field(description="Base64 PNGs.")
+    notes: list[str] = Field(description="What a person should know: words the model does not know, a blanked picture.")
 
 
 class ImageResponse(Strict):
@@ -52,7 +64,7 @@ class ImageResponse(Strict):
     data: list[Picture]
     output_format: Literal["png"] = "png"
     verdict: Verdict
-    drawing: dict[str, Any] = Field(description="The worker's own account of how it drew.")
+    drawing: list[Drawing] = Field(description="The worker's account of how it drew each picture.")
 
 
 @router.post("/v1/images/generations")
@@ -71,16 +83,26 @@ async def images(request: Request, body: ImageRequest, header: LocaleHeader = No
             "prompt",
             verdict=verdict.model_dump(mode="json"),
         )
-    drawn = await _draw(
+    n = body.n or 1
+    drawn = await draw(
         moderator.settings,
         {
             "prompt": verdict.prompt, "safe_prompt": verdict.safe_prompt, "wxi": verdict.wxi, "tau_gc": verdict.tau_gc,
-            "n": body.n or 1, "seed": secrets.randbelow(2**31) if body.seed is None else body.seed, **size,
+            "n": n, "seed": secrets.randbelow(MAX_SEED + 2 - n) if body.seed is None else body.seed, **size,
         },
     )  # fmt: skip
-    revised = verdict.safe_prompt or verdict.prompt
-    pictures = [Picture(b64_json=image, revised_prompt=revised) for image in drawn.images]
-    return ImageResponse(created=int(time.time()), data=pictures, verdict=verdict, drawing=drawn.model_extra or {})
+    return ImageResponse(
+        created=int(time.time()),
+        data=[
+            Picture(b64_json=image, revised_prompt=parameters.prompt)
+            for image, parameters in zip(drawn.images, drawn.parameters, strict=True)
+        ],
+        verdict=verdict,
+        drawing=[
+            Drawing(**parameters.model_dump(), notes=notes)
+            for parameters, notes in zip(drawn.parameters, drawn.notes, strict=True)
+        ],
+    )
 
 
 def _size(size: str | None) -> dict[str, int]:
@@ -96,27 +118,3 @@ def _size(size: str | None) -> dict[str, int]:
         message = f"size: each side is a multiple of 8 from {MIN_SIDE} to {MAX_SIDE} pixels, not {size}."
         raise ApiError(400, message, "invalid_size", "size")
     return {"width": width, "height": height}
-
-
-async def _draw(settings: Settings, order: dict[str, Any]) -> Drawn:
-    """The worker's answer.
-
-    Raises:
-        ApiError: 400 with the worker's reason where it refuses, 503 where it fails or is not there.
-    """
-    url = settings.generator_base_url
-    try:
-        async with httpx.AsyncClient(timeout=settings.generator_timeout_s, trust_env=False) as client:
-            answer = await client.post(f"{url}/v1/draw", json=order)
-    except httpx.HTTPError as error:
-        message = f"The drawing worker does not answer at {url} ({type(error).__name__}); is it running?"
-        raise ApiError(503, message, "generator_unavailable") from None
-    if answer.is_server_error:
-        raise ApiError(503, "The drawing worker failed; its log says why.", "generator_failed")
-    if answer.is_client_error:
-        raise ApiError(400, f"The drawing worker refuses: {answer.text[:500]}", "generator_refused")
-    try:
-        return Drawn.model_validate_json(answer.content)
-    except ValidationError:
-        message = f"What answers at {url} is no drawing worker; mend PROPRIETY_GENERATOR_URL."
-        raise ApiError(503, message, "generator_failed") from None

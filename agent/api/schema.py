@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Request
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from agent.api.errors import ApiError
@@ -33,7 +33,12 @@ Text = Annotated[str, AfterValidator(_encodable)]
 
 
 class Asking(Strict):
-    """The fields of every request. `model` chooses the detector; without a suffix, the policy does."""
+    """The fields of every request. `model` chooses the detector; without a suffix, the policy does.
+
+    Strict: neither `"1"` nor `true` is taken for the number 1.
+    """
+
+    model_config = ConfigDict(strict=True)
 
     model: str | None = Field(default=MODEL, description=f"One of {', '.join(MODELS)}.")
     locale: Text | None = Field(default=None, description="BCP-47 tag of where the picture will be seen.")

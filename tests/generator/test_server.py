@@ -51,7 +51,9 @@ def test_one_request_or_many_are_drawn(client: TestClient) -> None:
         (b'{"prompt": "a", "wxi": 0.5}', ""),
         (b'{"requests": []}', "requests"),
         (b'{"requests": [{"prompt": "a", "n": 16}, {"prompt": "a"}]}', ""),
-        (b'{"prompt": "a", "width": 512, "height": 512}', ""),
+        (b'{"prompt": "a", "width": 512, "height": 512}', "width"),
+        (b'{"prompt": "a", "seed": 4294967296}', "seed"),
+        (b'{"prompt": "a", "seed": 4294967295, "n": 2}', ""),
         (b'{"prompt": "' + b"a" * 100_000 + b'"}', "prompt"),
     ],
 )

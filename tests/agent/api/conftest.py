@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 import openai
 import pytest
 import uvicorn
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 
 from agent.api.app import create_app
 from agent.moderator import BadPromptError
@@ -86,22 +87,32 @@ def serve() -> Serve:
 
 @pytest.fixture(scope="session")
 def worker(serve: Serve) -> Iterator[str]:
-    """Returns its order in place of pictures; refuses 2048 pixels, fails on `smudge`, is no worker on `stranger`."""
+    """Answers with its order in place of pictures; fails on `smudge`, is no worker on `stranger` and `short`."""
     app = FastAPI()
 
     @app.post("/v1/draw")
     async def draw(request: Request) -> object:
         order = await request.json()
-        if order.get("width") == 2048:
-            raise HTTPException(400, "too large for this model")
         if "smudge" in order["prompt"]:
-            raise HTTPException(500, "no ink")
+            return JSONResponse({"error": {"message": "Drawing failed.", "param": None, "type": "internal_error"}}, 500)
         if "stranger" in order["prompt"]:
             return {"hello": "world"}
-        images = [base64.b64encode(f"{order['seed']}-{i}".encode()).decode() for i in range(order["n"])]
-        return {"images": images, **order}
+        asked = {key: order[key] for key in ("wxi", "tau_gc")} | {"prompt": order["safe_prompt"] or order["prompt"]}
+        drawn = {"fused_steps": 0, "denoiser_rows": 2, "steps": 1, "guidance_scale": 1, "sampler": "ddim", "model": "m"}
+        size = {"width": order.get("width", 64), "height": order.get("height", 64)}
+        seeds = range(order["seed"], order["seed"] + order["n"] - ("short" in order["prompt"]))
+        return {
+            "images": [base64.b64encode(str(seed).encode()).decode() for seed in seeds],
+            "parameters": [{**asked, **drawn, **size, "seed": seed} for seed in seeds],
+            "notes": [[] for _ in seeds],
+        }
 
     yield from serve(app)
+
+
+@pytest.fixture(scope="session")
+def by_word() -> type[ByWord]:
+    return ByWord
 
 
 @pytest.fixture(scope="session")

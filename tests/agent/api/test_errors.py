@@ -58,6 +58,10 @@ def refusal(answer: httpx.Response) -> dict[str, object]:
         (IMAGES, {"prompt": "a tree", "size": "٦٤x64"}, "size"),
         (IMAGES, {"prompt": "a tree", "seed": -1}, "seed"),
         (IMAGES, {"prompt": "a tree", "seed": 10**40}, "seed"),
+        (IMAGES, {"prompt": "a tree", "seed": 2**32}, "seed"),
+        (IMAGES, {"prompt": "a tree", "seed": 2**32 - 1, "n": 2}, "seed"),
+        (IMAGES, {"prompt": "a tree", "n": "2"}, "n"),
+        (IMAGES, {"prompt": "a tree", "n": True}, "n"),
         (IMAGES, {"prompt": "a tree", "response_format": "url"}, "response_format"),
     ],
 )

@@ -85,7 +85,7 @@ def test_the_same_prompt_is_drawn_as_asked_in_one_place_and_rewritten_in_another
     assert french.data[0].revised_prompt == "a woman holding a wine glass on a beach"
     assert arabic.verdict["action"] == "rewrite"
     assert "wine" not in arabic.data[0].revised_prompt
-    assert arabic.drawing["wxi"] == 0.8
+    assert arabic.drawing[0]["wxi"] == 0.8
 
 
 def test_a_block_is_explained_in_arabic(real):

@@ -1,0 +1,62 @@
+"""The API in front of the real drawing worker and the demo model: both sides of the contract together."""
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+
+import openai
+import pytest
+from PIL import Image
+
+from agent.api.app import create_app
+from agent.api.drawing import Drawn
+from generator.schema import DrawResponse
+from generator.server import Worker
+from generator.server import create_app as create_worker
+
+
+@pytest.fixture(scope="module")
+def drawer(serve: Callable[[object], Iterator[str]], by_word: Callable[[str], object]) -> Iterator[openai.OpenAI]:
+    worker = Worker("demo")
+    worker.loading.result()
+    for worker_url in serve(create_worker(worker)):
+        for url in serve(create_app(by_word(worker_url))):
+            with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+                yield client
+    worker.thread.shutdown()
+
+
+def test_both_sides_name_the_same_fields():
+    mine, theirs = Drawn.model_json_schema(), DrawResponse.model_json_schema()
+    assert mine["properties"].keys() == theirs["properties"].keys()
+    assert mine["$defs"]["Parameters"]["properties"].keys() == theirs["$defs"]["Parameters"]["properties"].keys()
+
+
+def test_a_rewritten_prompt_is_drawn_and_the_same_seed_draws_it_again(drawer):
+    def draw(seed: int, n: int) -> openai.types.ImagesResponse:
+        prompt = "a woman holding a wine glass on a beach"
+        return drawer.images.generate(prompt=prompt, n=n, size="64x64", extra_body={"seed": seed})
+
+    two = draw(7, 2)
+    assert [Image.open(io.BytesIO(base64.b64decode(picture.b64_json))).size for picture in two.data] == [(64, 64)] * 2
+    assert two.data[0].revised_prompt == two.verdict["safe_prompt"]
+    assert [(one["seed"], one["wxi"], one["fused_steps"]) for one in two.drawing] == [(7, 0.8, 5), (8, 0.8, 5)]
+    again = draw(two.drawing[1]["seed"], 1)
+    first, second = (Image.open(io.BytesIO(base64.b64decode(one.b64_json))) for one in (two.data[1], again.data[0]))
+    assert max(abs(a - b) for a, b in zip(first.tobytes(), second.tobytes(), strict=True)) <= 1
+
+
+def test_what_the_model_does_not_know_is_told(drawer):
+    (one,) = drawer.images.generate(prompt="an elephant in a park", extra_body={"seed": 1}).drawing
+    assert one["notes"] == ["The demo model has never seen: elephant."]
+
+
+@pytest.mark.parametrize("prompt", ["a " * 3000, "شجرة في حديقة", "🌳", "a\u2028tree\ttoo\r\n", "\u202ea tree"])
+def test_any_text_is_drawn(drawer, prompt):
+    assert drawer.images.generate(prompt=prompt, extra_body={"seed": 1}).data
+
+
+def test_a_size_that_the_model_cannot_draw_is_refused_by_name(drawer):
+    with pytest.raises(openai.BadRequestError, match="own size is 64x64") as refused:
+        drawer.images.generate(prompt="a tree", size="1024x1024")
+    assert (refused.value.code, refused.value.param) == ("generator_refused", "size")
