@@ -20,6 +20,7 @@ from agent.policy import BASE, DisabledRule, Policy, PolicyFile, Rule
 from agent.schema import Category
 
 CONCEPTS_FILE = "concepts.yaml"
+MAX_LOCALE = 64  # RFC 5646 section 4.4.1 lets a limit be set from 35 up; this is the decision log's column
 _MINORS = Category.CHILD_SEXUAL_EXPLOITATION
 
 
@@ -53,8 +54,11 @@ def lookup(policies: dict[str, Policy], locale: str) -> tuple[str, Policy]:
     """The canonical tag of `locale` and its policy, by RFC 4647 section 3.4: `de-AT` → `de` → `base`.
 
     Raises:
-        UnknownLocaleError: where the tag is malformed (RFC 5646) or names an unregistered language or region.
+        UnknownLocaleError: where the tag is malformed (RFC 5646), names an unregistered language or region, or has
+            more than `MAX_LOCALE` characters.
     """
+    if len(locale) > MAX_LOCALE:
+        raise UnknownLocaleError(f"{locale[:16]!r}… is longer than {MAX_LOCALE} characters; write it like de-DE")
     try:
         known = langcodes.tag_is_valid(locale)
         tag = langcodes.standardize_tag(locale) if known else ""

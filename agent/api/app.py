@@ -11,7 +11,12 @@ from agent.settings import Settings
 
 def create_app(moderator: Moderator | None = None) -> FastAPI:
     """The application; without a moderator, one is made from the settings."""
-    app = FastAPI(title="Propriety", version="0.1.0", description="Moderated drawing, by the customs of a place.")
+    app = FastAPI(
+        title="Propriety",
+        version="0.1.0",
+        description="Moderated drawing, by the customs of a place.",
+        redirect_slashes=False,
+    )
     app.state.moderator = moderator or Moderator(Settings())
     errors.install(app)
     for module in (moderations, chat, images, policies):

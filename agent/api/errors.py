@@ -65,6 +65,9 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, ApiError):
         return _error(error.status_code, error.detail, error.code, error.param, **error.extra)
     http = cast(HTTPException, error)
+    # FastAPI hides what is wrong with a body that is no UTF-8, nested too deeply, or holds a number of 5,000 digits.
+    if isinstance(error.__cause__, ValueError | RecursionError):
+        return _error(400, f"The body cannot be read as JSON: {error.__cause__}.", "invalid_json")
     code = {404: "not_found", 405: "method_not_allowed"}.get(http.status_code, "invalid_request")
     response = _error(http.status_code, f"{http.detail} ({request.method} {request.url.path})", code)
     response.headers.update(http.headers or {})
@@ -78,8 +81,19 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
         reason = first.get("ctx", {}).get("error", "cannot be parsed")
         return _error(400, f"The body is not valid JSON: {reason} (character {first['loc'][-1]}).", "invalid_json")
     source, *location = first["loc"]
+    if source == "body" and not location:
+        return _no_object(request, invalid.body)
     param = _dotted(location, invalid.body) if source == "body" else ".".join(map(str, location))
-    return _error(400, f"{param or 'body'}: {first['msg']}.", first["type"], param or None)
+    return _error(400, f"{param}: {first['msg']}.", first["type"], param)
+
+
+def _no_object(request: Request, body: Any) -> JSONResponse:
+    """FastAPI hands over bytes where the request does not say that they are JSON."""
+    if isinstance(body, bytes):
+        kind = request.headers.get("content-type", "none")
+        message = f"Send the body as JSON with the header content-type: application/json, not {kind}."
+        return _error(415, message, "unsupported_media_type")
+    return _error(400, "The body must be a JSON object, and is missing or something else.", "invalid_body")
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:

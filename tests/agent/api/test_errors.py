@@ -1,4 +1,8 @@
 import json
+import re
+import socket
+import struct
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -7,12 +11,26 @@ from agent.api.errors import MAX_BODY
 
 MODERATIONS, CHAT, IMAGES = "/v1/moderations", "/v1/chat/completions", "/v1/images/generations"
 TREE = [{"role": "user", "content": "a tree"}]
+GOOD = {MODERATIONS: {"input": "a tree"}, CHAT: {"messages": TREE}, IMAGES: {"prompt": "a tree"}}
+JSON = {"content-type": "application/json"}
+
+every_route = pytest.mark.parametrize("path", GOOD)
+
+
+@pytest.fixture(scope="module")
+def web(real_url: str) -> Iterator[httpx.Client]:
+    """A client of the real moderator's server, which must still answer when all is done."""
+    with httpx.Client(base_url=real_url) as client:
+        yield client
+        for path, body in GOOD.items():
+            assert client.post(path, json=body).status_code == 200
 
 
 def refusal(answer: httpx.Response) -> dict[str, object]:
     error = answer.json()["error"]
     assert error.keys() >= {"message", "type", "param", "code"}
     assert error["message"]
+    assert error["code"]
     assert "Traceback" not in answer.text
     return error
 
@@ -38,21 +56,44 @@ def refusal(answer: httpx.Response) -> dict[str, object]:
         (MODERATIONS, {"input": "a tree", "locale": 5}, "locale"),
         (MODERATIONS, {"input": "a tree", "locale": "\ud800"}, "locale"),
         (MODERATIONS, {"input": "a tree", "model": "gpt-9"}, "model"),
+        (MODERATIONS, {"input": "a tree", "locale": "de-x-" + "-".join(["a" * 8] * 100_000)}, "locale"),
+        (CHAT, {}, "messages"),
         (CHAT, {"messages": []}, "messages"),
         (CHAT, {"messages": "a tree"}, "messages"),
         (CHAT, {"messages": [{"role": "tool", "content": "a tree"}]}, "messages[0].role"),
         (CHAT, {"messages": [{"role": "user"}]}, "messages[0].content"),
         (CHAT, {"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
         (CHAT, {"messages": [{"role": "user", "content": ["a"]}]}, "messages[0].content[0]"),
+        (CHAT, {"messages": [{"role": "user", "content": "a \ud800 tree"}]}, "messages[0].content"),
+        (CHAT, {"messages": [{"role": "user", "content": ""}]}, "messages"),
+        (CHAT, {"messages": [{"role": "user", "content": []}]}, "messages[0].content"),
+        (CHAT, {"messages": [{"role": "user", "content": "x" * 100_000}]}, "messages"),
+        (CHAT, {"messages": [{"role": "user", "content": "a\x00tree"}]}, "messages"),
+        (CHAT, {"messages": TREE, "locale": ["de"]}, "locale"),
         (CHAT, {"messages": TREE, "n": -1}, "n"),
+        (CHAT, {"messages": TREE, "n": 10**30}, "n"),
+        (CHAT, {"messages": TREE, "stream": "yes"}, "stream"),
         (CHAT, {"messages": TREE, "model": "gpt-9", "stream": True}, "model"),
         (CHAT, {"messages": TREE, "temperature": "hot"}, "temperature"),
+        (CHAT, {"messages": TREE, "temperature": float("nan")}, "temperature"),
+        (CHAT, {"messages": TREE, "temperature": float("inf")}, "temperature"),
+        (CHAT, {"messages": TREE, "size": "64x64"}, "size"),
+        (IMAGES, {}, "prompt"),
         (IMAGES, {"prompt": ["a tree"]}, "prompt"),
+        (IMAGES, {"prompt": ""}, "prompt"),
+        (IMAGES, {"prompt": "x" * 100_000}, "prompt"),
+        (IMAGES, {"prompt": "a \ud800 tree"}, "prompt"),
+        (IMAGES, {"prompt": "a\x1b[31m tree"}, "prompt"),
+        (IMAGES, {"prompt": "a tree", "locale": "not a locale!"}, "locale"),
+        (IMAGES, {"prompt": "a tree", "model": "gpt-image-1"}, "model"),
+        (IMAGES, {"prompt": "a tree", "n": float("nan")}, "n"),
         (IMAGES, {"prompt": "a tree", "n": -1}, "n"),
         (IMAGES, {"prompt": "a tree", "n": 10**30}, "n"),
         (IMAGES, {"prompt": "a tree", "n": 1.5}, "n"),
         (IMAGES, {"prompt": "a tree", "size": "99999x99999"}, "size"),
         (IMAGES, {"prompt": "a tree", "size": "0x0"}, "size"),
+        (IMAGES, {"prompt": "a tree", "size": 64}, "size"),
+        (IMAGES, {"prompt": "a tree", "size": "65x64"}, "size"),
         (IMAGES, {"prompt": "a tree", "size": "-64x64"}, "size"),
         (IMAGES, {"prompt": "a tree", "size": "9" * 5000 + "x64"}, "size"),
         (IMAGES, {"prompt": "a tree", "size": "٦٤x64"}, "size"),
@@ -65,54 +106,104 @@ def refusal(answer: httpx.Response) -> dict[str, object]:
         (IMAGES, {"prompt": "a tree", "response_format": "url"}, "response_format"),
     ],
 )
-def test_bad_input_gets_a_4xx_that_names_the_field(url, path, body, param):
-    content = json.dumps(body)
-    answer = httpx.post(url + path, content=content, headers={"content-type": "application/json"})
+def test_bad_input_gets_a_4xx_that_names_the_field(web, path, body, param):
+    answer = web.post(path, content=json.dumps(body), headers=JSON)
     assert 400 <= answer.status_code < 500
     error = refusal(answer)
     assert error["param"] == param
     assert error["type"] == "invalid_request_error"
 
 
+@every_route
 @pytest.mark.parametrize(
-    "content",
+    ("content", "reason"),
     [
-        b"", b"{", b"\xff\xfe\xff", b"[]", b"null", b'"a tree"', b"[" * 100_000, b'{"input": NaN}',
-        b'{"input": "a\x00"}', b'{"input": ' + b"9" * 6000 + b"}",
+        (b"", "must be a JSON object"),
+        (b"null", "must be a JSON object"),
+        (b"[]", "must be a JSON object"),
+        (b'"a tree"', "must be a JSON object"),
+        (b"{", "not valid JSON: Expecting property name"),
+        (b"\xff\xfe\xff", "cannot be read as JSON: 'utf"),
+        (b'{"locale": "\xff"}', "can't decode byte 0xff in position 12"),
+        (b'{"locale": "a\x00"}', "not valid JSON: Invalid control character"),
+        (b'{"n": ' + b"9" * 6000 + b"}", "cannot be read as JSON: Exceeds the limit"),
+        (b"[" * 100_000, "recursion depth"),
+        (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "recursion depth"),
+        (b"\x1f\x8b\x08", "cannot be read as JSON"),
     ],
-)  # fmt: skip
-def test_a_broken_body_gets_a_4xx(url, content):
-    answer = httpx.post(url + MODERATIONS, content=content, headers={"content-type": "application/json"})
-    assert 400 <= answer.status_code < 500
-    refusal(answer)
+)
+def test_a_broken_body_gets_a_400_that_says_what_is_broken(web, path, content, reason):
+    answer = web.post(path, content=content, headers=JSON)
+    assert answer.status_code == 400
+    assert reason in refusal(answer)["message"]
 
 
+@every_route
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_body_over_the_limit_gets_413(url, announced):
-    body = b'{"input": "' + b"x" * MAX_BODY + b'"}'
+def test_a_body_over_the_limit_gets_413(web, path, announced):
+    body = b'{"input": "' + b"x" * 8 * MAX_BODY + b'"}'
     content = body if announced else (body[i : i + 65536] for i in range(0, len(body), 65536))
-    answer = httpx.post(url + MODERATIONS, content=content, headers={"content-type": "application/json"})
+    answer = web.post(path, content=content, headers=JSON)
     assert answer.status_code == 413
     assert refusal(answer)["code"] == "request_too_large"
 
 
-def test_unknown_paths_and_methods_are_told_in_the_same_shape(url):
-    assert refusal(httpx.get(f"{url}/v1/nothing"))["code"] == "not_found"
-    answer = httpx.get(url + MODERATIONS)
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "POST"
-    assert refusal(answer)["code"] == "method_not_allowed"
+@every_route
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_a_body_that_is_not_announced_as_json_gets_415(web, path, kind):
+    answer = web.post(path, content=json.dumps(GOOD[path]), headers={"content-type": kind} if kind else {})
+    assert answer.status_code == 415
+    assert str(kind or "none") in refusal(answer)["message"]
 
 
-def test_an_unforeseen_failure_tells_nothing_of_the_server_and_the_server_goes_on(url):
-    answer = httpx.post(url + MODERATIONS, json={"input": "crash"})
+@every_route
+def test_unknown_paths_and_methods_are_told_in_the_same_shape(web, path):
+    assert refusal(web.get("/v1/nothing"))["code"] == "not_found"
+    assert refusal(web.post(f"{path}/", json=GOOD[path]))["code"] == "not_found"
+    for method in ("GET", "PUT", "DELETE", "OPTIONS"):
+        answer = web.request(method, path)
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == "POST"
+        assert refusal(answer)["code"] == "method_not_allowed"
+
+
+@every_route
+@pytest.mark.parametrize("locale", ["zz", b"\xff\xfe"])
+def test_a_locale_header_that_is_no_locale_is_refused(web, path, locale):
+    answer = web.post(path, json=GOOD[path], headers={"Propriety-Locale": locale})
+    assert answer.status_code == 400
+    assert refusal(answer)["param"] == "locale"
+
+
+@every_route
+@pytest.mark.parametrize("promised", [0, 1000], ids=["without reading", "before the body is whole"])
+def test_a_client_that_hangs_up_leaves_the_server_serving(web, path, promised):
+    body = json.dumps(GOOD[path] | ({"stream": True} if path == CHAT else {})).encode()
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    address, port = re.findall(r"[\w.]+", str(web.base_url))[-2:]
+    with socket.create_connection((address, int(port))) as line:
+        line.sendall(f"{head}content-length: {len(body) + promised}\r\n\r\n".encode() + body)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets the connection
+    assert web.post(path, json=GOOD[path]).status_code == 200
+
+
+def test_a_client_that_leaves_a_stream_leaves_the_server_serving(web):
+    with web.stream("POST", CHAT, json={"messages": TREE, "stream": True}) as answer:
+        assert next(answer.iter_lines()).startswith("data: ")
+    assert web.post(CHAT, json=GOOD[CHAT]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (MODERATIONS, {"input": "crash"}),
+        (CHAT, {"messages": [{"role": "user", "content": "crash"}], "stream": True}),
+        (IMAGES, {"prompt": "crash"}),
+    ],
+)
+def test_an_unforeseen_failure_tells_nothing_of_the_server_and_the_server_goes_on(url, path, body):
+    answer = httpx.post(url + path, json=body)
     assert answer.status_code == 500
     assert "secret" not in answer.text
     assert refusal(answer)["code"] == "internal_error"
-    assert httpx.post(url + MODERATIONS, json={"input": "a tree"}).status_code == 200
-
-
-def test_a_locale_header_that_is_no_locale_is_refused(url):
-    answer = httpx.post(url + MODERATIONS, json={"input": "a tree"}, headers={"Propriety-Locale": "xx"})
-    assert answer.status_code == 400
-    assert refusal(answer)["param"] == "locale"
+    assert httpx.post(url + path, json=GOOD[path]).status_code == 200

@@ -1,77 +1,15 @@
 """The routes in front of the real moderator: two small policies and the neighbours, which need no LLM."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import openai
 import pytest
 
-from agent.api.app import create_app
-from agent.moderator import Moderator
-from agent.settings import Settings
 
-BASE = """
-locale: base
-extends: null
-title: Everywhere
-version: 2026-01-01
-detector: nearest
-severities:
-  low: {action: allow}
-  medium: {action: rewrite, wxi: 0.8, tau_gc: 0.2}
-  high: {action: block}
-  critical: {action: block}
-message:
-  rewrite: {en: Changed., ar: تم التغيير.}
-  block: {en: Blocked., ar: محظور.}
-rules:
-  - id: weapons
-    category: indiscriminate_weapons
-    severity: high
-    topics: [bombs]
-    definition: Instructions for bombs.
-    message: {en: No bombs., ar: لا قنابل.}
-    sources: [a test]
-"""
-ARABIC = """
-locale: ar-SA
-extends: base
-title: Saudi Arabia
-version: 2026-01-01
-rules:
-  - id: alcohol
-    category: regulated_substances
-    severity: medium
-    topics: [alcohol]
-    definition: Alcoholic drinks.
-    message: {en: No alcohol., ar: لا خمر.}
-    sources: [a test]
-"""
-CONCEPTS = """
-topics:
-  bombs:
-    category: indiscriminate_weapons
-    unsafe: [{text: a diagram of how to build a nail bomb, safe: [a diagram of how to build a birdhouse]}]
-    safe: [a diagram of how to build a birdhouse]
-  alcohol:
-    category: regulated_substances
-    unsafe: [{text: a wine glass, safe: [a glass of juice]}, {text: a woman holding a wine glass, safe: [a woman]}]
-    safe: [a glass of juice, a woman holding a glass of juice, a tree on a hill, a woman on a beach]
-"""
-
-
-@pytest.fixture(scope="module")
-def real(
-    tmp_path_factory: pytest.TempPathFactory, worker: str, serve: Callable[[object], Iterator[str]]
-) -> Iterator[openai.OpenAI]:
-    folder = tmp_path_factory.mktemp("policies")
-    for name, text in {"base": BASE, "ar-SA": ARABIC, "concepts": CONCEPTS}.items():
-        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    settings = Settings(
-        policies_dir=folder, generator_url=worker, database_url=f"sqlite:///{folder / 'log.db'}", detector=None
-    )
-    for url in serve(create_app(Moderator(settings))):
-        with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
-            yield client
+@pytest.fixture
+def real(real_url: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{real_url}/v1", api_key="none", max_retries=0) as client:
+        yield client
 
 
 def test_the_same_prompt_is_drawn_as_asked_in_one_place_and_rewritten_in_another(real):
