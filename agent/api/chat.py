@@ -71,7 +71,10 @@ class ChatResponse(Strict):
 
 @router.post("/v1/chat/completions", response_model=ChatResponse)
 async def chat(request: Request, body: ChatRequest, header: LocaleHeader = None) -> ChatResponse | StreamingResponse:
-    """The assistant's message is the prompt to draw, or on a block the explanation in the locale's language."""
+    """The assistant's message is the prompt to draw, or on a block the explanation in the locale's language.
+
+    A block has the `finish_reason` `content_filter`, also where nothing could judge (`verdict.status` is `error`).
+    """
     messages = [
         ChatMessage(role=message.role, content=text_of(message.content, f"messages[{index}].content"))
         for index, message in enumerate(body.messages)
@@ -79,7 +82,7 @@ async def chat(request: Request, body: ChatRequest, header: LocaleHeader = None)
     locale = header if body.locale is None else body.locale
     verdict = await judge(moderator_of(request), messages, locale, detector_of(body.model), "messages")
     blocked = verdict.action is Action.BLOCK
-    text = verdict.message if blocked else verdict.safe_prompt
+    text = verdict.message or "The prompt is blocked." if blocked else verdict.safe_prompt
     response = ChatResponse(
         id=f"chatcmpl-{uuid4().hex}",
         created=int(time.time()),

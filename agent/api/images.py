@@ -69,7 +69,7 @@ class ImageResponse(Strict):
 
 @router.post("/v1/images/generations")
 async def images(request: Request, body: ImageRequest, header: LocaleHeader = None) -> ImageResponse:
-    """Draws what the verdict lets through; a block is a 400 with the verdict in the error."""
+    """Draws what the verdict lets through; a block is a 400, a failure to judge a 503, both with the verdict."""
     moderator = moderator_of(request)
     detector, size = detector_of(body.model), _size(body.size)
     locale = header if body.locale is None else body.locale

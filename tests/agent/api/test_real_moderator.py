@@ -1,15 +1,7 @@
 """The routes in front of the real moderator: two small policies and the neighbours, which need no LLM."""
 
-from collections.abc import Iterator
-
 import openai
 import pytest
-
-
-@pytest.fixture
-def real(real_url: str) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{real_url}/v1", api_key="none", max_retries=0) as client:
-        yield client
 
 
 def test_the_same_prompt_is_drawn_as_asked_in_one_place_and_rewritten_in_another(real):
