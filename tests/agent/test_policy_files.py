@@ -1,12 +1,13 @@
 """Loading refuses whatever could weaken a policy, and says where; lookup follows RFC 4647."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from agent.concepts import load_bank
-from agent.policy_files import PolicyError, UnknownLocaleError, load_policies, lookup
+from agent.policy_files import PolicyError, UnknownLocaleError, json_schema, load_policies, lookup, read_yaml
 from agent.settings import Settings
 
 BASE = """\
@@ -106,17 +107,60 @@ def test_a_severity_out_of_range_is_refused(tmp_path: Path, old: str, new: str) 
 
 @pytest.mark.parametrize(
     ("asked", "tag", "served"),
-    [("de-DE", "de-DE", "de-DE"), ("de_de", "de-DE", "de-DE"), ("de-AT", "de-AT", "base")],
+    [
+        ("de-DE", "de-DE", "de-DE"),
+        ("dE-dE", "de-DE", "de-DE"),
+        ("de_de", "de-DE", "de-DE"),
+        ("de-Latn-DE", "de-DE", "de-DE"),  # a script that goes without saying
+        ("de-DE-1996", "de-DE-1996", "de-DE"),
+        ("de-DE-u-co-phonebk", "de-DE-u-co-phonebk", "de-DE"),
+        ("de-DE-x-a-b", "de-DE-x-a-b", "de-DE"),
+        ("de-AT", "de-AT", "base"),
+        ("de", "de", "base"),
+        ("zh-Hant-TW", "zh-Hant-TW", "zh-Hant"),
+        ("zh-Hant-x-TW", "zh-Hant-x-tw", "zh-Hant"),
+        ("zh-TW", "zh-TW", "base"),
+        ("zh", "zh", "base"),
+        ("iw-IL", "he-IL", "he"),
+        ("he-Hebr-IL", "he-IL", "he"),
+        ("x-private", "x-private", "base"),
+        ("i-klingon", "tlh", "base"),
+        ("und", "und", "base"),
+    ],
 )
 def test_lookup_truncates_to_the_nearest_policy(tmp_path: Path, asked: str, tag: str, served: str) -> None:
-    found = lookup(load_policies(write(tmp_path, base=BASE, de_DE=CHILD)), asked)
+    more = {name: CHILD.replace("de-DE", name) for name in ("zh-Hant", "he")}
+    found = lookup(load_policies(write(tmp_path, base=BASE, de_DE=CHILD, **more)), asked)
     assert (found[0], found[1].locale) == (tag, served)
 
 
-@pytest.mark.parametrize("locale", ["", "xx-YY", "a-b", "toolongsubtag", "de-DE; drop", "../base"])
+@pytest.mark.parametrize(
+    "locale",
+    ["", "-", "de-", "de--DE", "de-DE-u", "C", "123", "xx-YY", "a-b", "toolongsubtag", "de-DE; drop", "../base",
+     "de-DE\n", "dé", "\ud800", "de-x-" + "-".join(["a" * 8] * 100_000)],
+)  # fmt: skip
 def test_a_malformed_or_unregistered_locale_is_refused(tmp_path: Path, locale: str) -> None:
     with pytest.raises(UnknownLocaleError, match="write it like de-DE"):
         lookup(load_policies(write(tmp_path, base=BASE)), locale)
+
+
+def test_the_committed_json_schema_is_current_and_every_policy_names_it() -> None:
+    directory = Settings().policies_dir
+    committed = json.loads((directory / "schema.json").read_text(encoding="utf-8"))
+    assert committed == json_schema(), "write it anew: propriety policy schema > policies/schema.json"
+    for locale in load_policies(directory):
+        first = (directory / f"{locale}.yaml").read_text(encoding="utf-8").partition("\n")[0]
+        assert first == "# yaml-language-server: $schema=schema.json"
+
+
+def test_the_json_schema_takes_the_policies_that_ship_and_not_a_typo() -> None:
+    validator = pytest.importorskip("jsonschema").Draft202012Validator(json_schema())
+    directory = Settings().policies_dir
+    for locale in load_policies(directory):
+        # Dates as an editor reads them, by YAML's core schema: strings.
+        document = json.loads(json.dumps(read_yaml(directory / f"{locale}.yaml"), default=str))
+        assert validator.is_valid(document)
+        assert not validator.is_valid(document | {"titel": "a typo"})
 
 
 def test_the_hash_changes_with_a_rule_and_not_with_a_test(tmp_path: Path) -> None:
