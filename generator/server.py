@@ -14,7 +14,7 @@ and answers, one entry per image in each list:
                      "model": "demo"}],
      "notes": [[]]}
 
-Errors: {"error": {"message", "param", "type"}}; 422 for a request that cannot be read or drawn, 503 while the model
+Errors: {"error": {"message", "param", "type"}}; 4xx for a request that cannot be read or drawn, 503 while the model
 loads, 500 where drawing fails (the log says why). GET /healthz: {"model", "loaded", "size": [width, height], "error"},
 200 once the model is loaded and 503 before. Pictures are drawn one call at a time, in a thread of their own.
 """
@@ -31,6 +31,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import Discriminator, Tag
+from starlette.exceptions import HTTPException
 
 from generator.schema import DrawBatch, DrawRequest, DrawResponse, Health
 
@@ -88,6 +89,11 @@ def create_app(worker: Worker) -> FastAPI:
         first = error.errors()[0]
         param = ".".join(str(part) for part in first["loc"] if part not in ("body", "one", "many"))
         return _error(422, f"{param or 'body'}: {first['msg']}", "invalid_request", param or None)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        reason = f"{error.detail}: {error.__cause__ or f'{request.method} {request.url.path}'}"
+        return _error(error.status_code, reason, "invalid_request")
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:

@@ -65,6 +65,17 @@ def test_bad_input_is_refused_by_field_and_reason(client: TestClient, body: byte
     assert error["message"]
 
 
+@pytest.mark.parametrize("body", [b"\xff", b"[" * 100_000, b'{"n": ' + b"9" * 6000 + b"}"])
+def test_what_is_no_json_is_refused_in_the_same_shape(client: TestClient, body: bytes) -> None:
+    answer = client.post("/v1/draw", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith("There was an error parsing the body: ")
+
+
+def test_an_unknown_path_is_told_in_the_same_shape(client: TestClient) -> None:
+    assert client.get("/v1/nothing").json()["error"]["message"] == "Not Found: GET /v1/nothing"
+
+
 def test_a_model_that_is_missing_is_told(tmp_path: Path) -> None:
     worker = Worker(str(tmp_path / "none"))
     with TestClient(create_app(worker)) as client:
