@@ -1,0 +1,100 @@
+"""`propriety generate`: judge, then draw in this process, with no server running."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from agent.cli.terminal import BLOCKED, INTERRUPTED, WRONG, console, errors, fail, load_moderator, print_verdict
+from agent.moderator import BadPromptError
+from agent.policy_files import UnknownLocaleError
+from agent.schema import Action, ChatMessage, Detector, Verdict
+from agent.settings import Settings
+from generator.schema import DrawRequest
+
+QUIET = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error"}  # what they warn of is no user's to mend
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What somebody wants drawn.")],
+    locale: Annotated[str | None, typer.Option(help="BCP-47 locale, such as ar-SA; else `default_locale`.")] = None,
+    detector: Annotated[Detector | None, typer.Option(help="Instead of the policy's own.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="`demo`, a folder in diffusers' layout or a hub id; else `generator_model`.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", help="Pictures, 1 to 16, all under the one verdict.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Of the first picture; the i-th takes seed + i.")] = None,
+    steps: Annotated[int, typer.Option(help="Steps of the sampler, 1 to 150.")] = 25,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Pixels, multiples of 8; else the model's own size.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(file_okay=False, help="Folder of the PNGs; else `output_dir`.")] = None,
+) -> None:
+    """Judge a prompt, rewrite it where it must be, and draw what the verdict lets through.
+
+    Example: propriety generate --locale ar-SA --seed 7 "a woman holding a wine glass on a beach"
+
+    Prints the verdict, the path of each picture, and what the generator has to note about it. Drawing needs the extra
+    `generator`, but no server; the judge asks the LLM where one runs, and the neighbours decide strictly where none
+    does.
+
+    Exit status: 0 drawn; 1 the extra is missing, or a picture cannot be saved; 2 an argument, the prompt, the locale, a
+    policy or the model is wrong; 3 the prompt is blocked and nothing is drawn; 130 interrupted.
+    """
+    settings = Settings()
+    try:
+        request = DrawRequest.model_validate({"prompt": prompt, "n": n, "seed": seed, "steps": steps, **_sides(size)})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        fail(f"{first['loc'][0] if first['loc'] else 'seed'}: {first['msg'].removeprefix('Value error, ')}")
+    try:
+        moderator, message = load_moderator(settings), ChatMessage(role="user", content=prompt)
+        with errors.status("Judging"):
+            verdict = asyncio.run(moderator.moderate([message], locale or settings.default_locale, detector))
+        print_verdict(verdict)
+        if verdict.action is Action.BLOCK:
+            raise typer.Exit(BLOCKED)
+        _draw(request, verdict, model or settings.generator_model, output or settings.output_dir)
+    except (BadPromptError, UnknownLocaleError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        fail("interrupted; nothing more is drawn", INTERRUPTED)
+
+
+def _sides(size: str | None) -> dict[str, Any]:
+    if size is None:
+        return {}
+    width, times, height = size.lower().partition("x")
+    if not times:
+        raise typer.BadParameter(f"write it like 512x512, not {size}", param_hint="--size")
+    return {"width": width, "height": height}
+
+
+def _draw(request: DrawRequest, verdict: Verdict, model: str, folder: Path) -> None:
+    os.environ |= QUIET if errors.is_terminal else QUIET | {"TQDM_DISABLE": "1"}
+    try:
+        with errors.status("Loading the generator"):
+            from generator.pipeline import CannotDrawError, ModelNotFoundError, draw, load
+    except ImportError as error:
+        fail(f"{error}: drawing needs an extra; install it with `pip install 'propriety[generator]'`", WRONG)
+    asked = {"prompt": verdict.prompt, "safe_prompt": verdict.safe_prompt, "wxi": verdict.wxi, "tau_gc": verdict.tau_gc}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with errors.status(f"Loading {model}"):
+            pipe: Any = load(model)
+        pipe.set_progress_bar_config(disable=not errors.is_terminal, desc="Drawing", leave=False)
+        for drawing in draw(pipe, [DrawRequest.model_validate(request.model_dump() | asked)]):
+            path = folder / f"{verdict.locale}-{verdict.id[-8:]}-{drawing.parameters.seed}.png"
+            path.write_bytes(drawing.png())
+            console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+            for note in drawing.notes:
+                console.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
+    except (ModelNotFoundError, CannotDrawError) as error:
+        fail(error)
+    except OSError as error:
+        fail(f"a picture cannot be saved: {error}", WRONG)

@@ -1,0 +1,85 @@
+"""What the commands share at the terminal: where they print, how they fail, and how long they still take."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sqlalchemy.exc import SQLAlchemyError
+
+from agent.moderator import Moderator
+from agent.policy_files import PolicyError
+from agent.schema import Verdict
+from agent.settings import Settings
+
+WRONG, UNUSABLE, BLOCKED, INTERRUPTED = 1, 2, 3, 130
+
+console, errors = Console(), Console(stderr=True)
+
+
+def fail(reason: object, code: int = UNUSABLE) -> NoReturn:
+    """End the command with that exit status, and say why on stderr."""
+    errors.print(str(reason), style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code) from None
+
+
+def load_moderator(settings: Settings) -> Moderator:
+    """The moderator, or the end of the command where the policies or the decision log cannot be used."""
+    try:
+        return Moderator(settings)
+    except PolicyError as error:
+        fail(error)
+    except (OSError, SQLAlchemyError) as error:
+        fail(f"the moderator cannot start: {error}", WRONG)
+
+
+class _Once(logging.Filter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        first = record.msg not in self.said
+        self.said.add(record.msg)
+        return first
+
+
+@contextmanager
+def noted_once() -> Iterator[None]:
+    """Lets each kind of note into the log once: with the LLM gone, every prompt would say so."""
+    log, once = logging.getLogger("propriety"), _Once()
+    log.addFilter(once)
+    try:
+        yield
+    finally:
+        log.removeFilter(once)
+
+
+def progress_bar(doing: str) -> Progress:
+    """A bar with a count and the time left, on stderr, and only where a person watches."""
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
+
+
+def print_verdict(verdict: Verdict) -> None:
+    """The verdict in a few lines, for people."""
+    heading = f"{verdict.action.value.upper()} under {verdict.policy.locale} ({verdict.status.value})"
+    console.print(heading, style="bold", markup=False)
+    for violation in verdict.violations:
+        words = ", ".join(span.text for span in violation.spans)
+        console.print(
+            f"  {violation.rule_id} ({violation.severity.value}, {violation.confidence:.2f}): {words}", markup=False
+        )
+    if verdict.message:
+        console.print(verdict.message, markup=False)
+    if verdict.safe_prompt not in (None, verdict.prompt):
+        console.print(
+            f"Draw instead: {verdict.safe_prompt} (fidelity {verdict.fidelity:.2f}, w_ξ {verdict.wxi}, "
+            f"τ_gc {verdict.tau_gc})",
+            markup=False,
+        )
