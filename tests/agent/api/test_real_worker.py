@@ -60,3 +60,15 @@ def test_a_size_that_the_model_cannot_draw_is_refused_by_name(drawer):
     with pytest.raises(openai.BadRequestError, match="own size is 64x64") as refused:
         drawer.images.generate(prompt="a tree", size="1024x1024")
     assert (refused.value.code, refused.value.param) == ("generator_refused", "size")
+
+
+def test_a_worker_that_has_no_model_says_so_through_the_api(serve, by_word, tmp_path):
+    worker = Worker(str(tmp_path / "none"))
+    assert worker.loading.exception()
+    for worker_url in serve(create_worker(worker)):
+        for url in serve(create_app(by_word(worker_url))):
+            with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+                with pytest.raises(openai.InternalServerError, match="neither a folder") as failed:
+                    client.images.generate(prompt="a tree")
+                assert (failed.value.status_code, failed.value.code) == (503, "generator_unavailable")
+    worker.thread.shutdown()
