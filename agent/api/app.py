@@ -16,6 +16,7 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
         version="0.1.0",
         description="Moderated drawing, by the customs of a place.",
         redirect_slashes=False,
+        responses={"4XX": {"model": errors.ErrorResponse}, "5XX": {"model": errors.ErrorResponse}},
     )
     app.state.moderator = moderator or Moderator(Settings())
     errors.install(app)

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agent.schema import Strict, Verdict
 
 MAX_BODY = 1 << 20
 
 
-class ApiError(HTTPException):
-    """A refusal that the caller can understand: `status` is the HTTP status, `extra` rides along in the error."""
+class Error(Strict):
+    message: str = Field(description="What is wrong, and why.")
+    type: Literal["invalid_request_error", "server_error"] = Field(description="Whose fault it is.")
+    param: str | None = Field(description="The field that is wrong, such as `messages[0].content`.")
+    code: str = Field(description="What is wrong, for programs.")
+    verdict: Verdict | None = Field(default=None, description="There only where the prompt was judged.")
 
-    def __init__(self, status: int, message: str, code: str, param: str | None = None, **extra: Any) -> None:
+
+class ErrorResponse(Strict):
+    """OpenAI's shape of every answer but 2xx."""
+
+    error: Error
+
+
+class ApiError(HTTPException):
+    """A refusal that the caller can understand; `status` is the HTTP status."""
+
+    def __init__(
+        self, status: int, message: str, code: str, param: str | None = None, verdict: Verdict | None = None
+    ) -> None:
         super().__init__(status, message)
-        self.code, self.param, self.extra = code, param, extra
+        self.code, self.param, self.verdict = code, param, verdict
 
 
 class BodyLimit:
@@ -50,10 +69,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _failed)
 
 
-def _error(status: int, message: str, code: str | None, param: str | None = None, **extra: Any) -> JSONResponse:
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    error = {"message": _printable(message), "type": kind, "param": param and _printable(param), "code": code, **extra}
-    return JSONResponse({"error": error}, status)
+def _error(
+    status: int, message: str, code: str, param: str | None = None, verdict: Verdict | None = None
+) -> JSONResponse:
+    error = Error(
+        message=_printable(message),
+        type="invalid_request_error" if status < 500 else "server_error",
+        param=param and _printable(param),
+        code=code,
+        verdict=verdict,
+    )
+    left_out = set() if verdict else {"verdict"}
+    return JSONResponse({"error": error.model_dump(mode="json", exclude=left_out)}, status)
 
 
 def _printable(text: str) -> str:
@@ -63,7 +90,7 @@ def _printable(text: str) -> str:
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, ApiError):
-        return _error(error.status_code, error.detail, error.code, error.param, **error.extra)
+        return _error(error.status_code, error.detail, error.code, error.param, error.verdict)
     http = cast(HTTPException, error)
     # FastAPI hides what is wrong with a body that is no UTF-8, nested too deeply, or holds a number of 5,000 digits.
     if isinstance(error.__cause__, ValueError | RecursionError):

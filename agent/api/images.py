@@ -81,7 +81,7 @@ async def images(request: Request, body: ImageRequest, header: LocaleHeader = No
             verdict.message or "The prompt is blocked.",
             "moderation_unavailable" if failed else "content_policy_violation",
             "prompt",
-            verdict=verdict.model_dump(mode="json"),
+            verdict,
         )
     n = body.n or 1
     drawn = await draw(

@@ -40,7 +40,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "A part is unready; the body is that of a 200."}})
 async def readyz(request: Request) -> JSONResponse:
     """200 where every part is `ok` or `degraded: …`, which still fails closed; 503 with what is amiss otherwise."""
     parts = await moderator_of(request).ready()

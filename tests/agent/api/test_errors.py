@@ -28,7 +28,7 @@ def web(real_url: str) -> Iterator[httpx.Client]:
 
 def refusal(answer: httpx.Response) -> dict[str, object]:
     error = answer.json()["error"]
-    assert error.keys() >= {"message", "type", "param", "code"}
+    assert error.keys() == {"message", "type", "param", "code"}
     assert error["message"]
     assert error["code"]
     assert "Traceback" not in answer.text
