@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json as jsonlib
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from rich.table import Table
 from agent.cli.journal import JournalError, append, work_through, written
 from agent.cli.terminal import INTERRUPTED, WRONG, console, errors, fail, load_moderator, noted_once, progress_bar
 from agent.moderator import Moderator
-from agent.policy_files import UnknownLocaleError, lookup
+from agent.policy_files import CONCEPTS_FILE, UnknownLocaleError, lookup
 from agent.schema import Detector, Status
 from agent.settings import Settings
 
@@ -77,7 +78,8 @@ def text(
         policy = lookup(moderator.policies, place)[1]
         asked = detector or settings.detector or policy.detector
         models = settings.encoder if asked is Detector.NEAREST else f"{settings.encoder}+{settings.llm_model}"
-        by = f"{asked} {policy.locale} {policy.hash} {models}"
+        bank = sha256((settings.policies_dir / CONCEPTS_FILE).read_bytes()).hexdigest()
+        by = f"{asked} {policy.locale} {policy.hash[:12]} {bank[:12]} {models}"
         with noted_once():
             scores = asyncio.run(_scores(moderator, chosen, place, asked, by, output))
         figures = report(chosen, scores, benign or [], seed)
@@ -106,7 +108,9 @@ async def _scores(
     wanted = {(name, row.id): (name, row) for name, rows in sets.items() for row in rows}
     for line in written(output, Score) if output else ():
         if line.by != by:
-            raise JournalError(f"{output}: its scores are by “{line.by}”, not by “{by}”; name another file")
+            raise JournalError(
+                f"{output}: its scores are by “{line.by}”, not by “{by}”; name another file, or remove this one"
+            )
         if (line.set, line.id) in wanted:
             scores[line.set, line.id] = line
     with progress_bar("Scoring") as progress, open(output or os.devnull, "ab") as file:
