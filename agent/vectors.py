@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
+from uuid import uuid4
 
 import numpy as np
 
@@ -63,16 +62,15 @@ def _read(path: Path, encoder: Encoder) -> dict[str, Vector]:
 
 def _write(path: Path, known: dict[str, Vector]) -> None:
     """Put in place in one step: of two processes that write, the last one's file stays, and it is whole."""
+    unfinished = path.with_name(f".{uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            try:
+        try:
+            with unfinished.open("xb") as file:
                 np.savez(file, texts=np.array(list(known)), vectors=np.stack(list(known.values())))
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
     except OSError as error:
         log.warning("the concepts' vectors are not kept, each start encodes them: %s", error)
         return

@@ -33,7 +33,7 @@ def serve(
 ) -> None:
     """Start LLM, generator and API, wait until each is healthy, and serve until Ctrl-C.
 
-    propriety serve llm api
+    Example: propriety serve llm api
 
     Exit status: 0 stopped by Ctrl-C; 1 a part did not start, or died; 2 an argument is wrong.
     """

@@ -28,7 +28,7 @@ def build() -> None:
     The first start of any command does the same without a bar, so this is for images and machines that are set up
     beforehand. After an interruption it goes on where it was.
 
-    propriety index build
+    Example: propriety index build
 
     Exit status: 0 all is encoded; 2 a policy or the concept bank is wrong; 130 interrupted.
     """
@@ -66,7 +66,7 @@ def search(
     margin is what the unsafe one is nearer by: above 0 the words are on the unsafe side, and the detector's probability
     rises with it. Mend what is wrongly caught with a safe phrase in concepts.yaml, what is missed with an unsafe one.
 
-    propriety index search --locale ar-SA "a woman holding a wine glass on a beach"
+    Example: propriety index search --locale ar-SA "a woman holding a wine glass on a beach"
 
     Exit status: 0 shown; 2 the text is empty, or the locale, a policy or the concept bank is wrong.
     """

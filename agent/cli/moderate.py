@@ -32,9 +32,9 @@ def moderate(
 ) -> None:
     """Judge one prompt under a locale's policy and print the verdict; or judge a file of prompts.
 
-    propriety moderate --locale ar-SA "a woman holding a wine glass on a beach"
+    Example: propriety moderate --locale ar-SA "a woman holding a wine glass on a beach"
 
-    propriety moderate --locale de-DE --input prompts.jsonl --output judged.jsonl
+    Example: propriety moderate --locale de-DE --input prompts.jsonl --output judged.jsonl
 
     Each line of the input is {"id": "1", "text": "a red apple", "locale": "fr-FR"}; the locale may be left out, ids
     are strings or integers, other keys are passed over. Each line of the output is {"id", "action", "severity",

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
 
+from agent.cli.terminal import WRONG, console, fail, load_moderator
 from agent.concepts import load_bank
 from agent.moderator import Moderator
 from agent.policy import BASE, Policy, PolicyTest
@@ -22,7 +22,6 @@ from agent.schema import ChatMessage, Detector, Verdict
 from agent.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="List, show, check and test the policy files.")
-console, errors = Console(), Console(stderr=True)
 
 Locale = Annotated[str, typer.Argument(help="BCP-47 locale, such as de-DE; `base` is the parent of all.")]
 Directory = Annotated[Path | None, typer.Option("--policies", help="Folder of policy files; else `policies_dir`.")]
@@ -30,7 +29,12 @@ Directory = Annotated[Path | None, typer.Option("--policies", help="Folder of po
 
 @app.command("list")
 def list_policies(policies: Directory = None) -> None:
-    """One line for each policy: its rules, tests, version and parents."""
+    """One line for each policy: its rules, tests, version and parents.
+
+    Example: propriety policy list --policies my-policies
+
+    Exit status: 0 listed; 1 a file is wrong.
+    """
     table = Table("locale", "title", "version", "rules", "tests", "from")
     for policy in _loaded(policies).values():
         counts = (str(len(policy.rules)), str(len(policy.tests)))
@@ -40,9 +44,11 @@ def list_policies(policies: Directory = None) -> None:
 
 @app.command()
 def show(locale: Locale, policies: Directory = None) -> None:
-    """Print a policy as resolved, its parents' rules included.
+    """Print a policy as resolved, its parents' rules included, as YAML.
 
     Example: propriety policy show ar-SA
+
+    Exit status: 0 shown; 1 a file is wrong; 2 the locale is malformed or unregistered.
     """
     policy = _policy(_loaded(policies), locale)
     YAML(typ="safe").dump(policy.model_dump(mode="json"), sys.stdout)
@@ -50,14 +56,24 @@ def show(locale: Locale, policies: Directory = None) -> None:
 
 @app.command()
 def lint(policies: Directory = None) -> None:
-    """Check every file; the first problem is printed with file, line and what was expected."""
+    """Check every file; the first problem is printed with file, line and what was expected.
+
+    Example: propriety policy lint --policies my-policies
+
+    Exit status: 0 all are sound; 1 a file is wrong.
+    """
     loaded = _loaded(policies)
     typer.echo(f"{len(loaded)} policies and the concept bank are sound")
 
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of a policy file, for editors."""
+    """Print the JSON Schema of a policy file, for editors.
+
+    Example: propriety policy schema > policy.schema.json
+
+    Exit status: 0.
+    """
     typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
@@ -67,14 +83,16 @@ def run_tests(
     policies: Directory = None,
     detector: Annotated[Detector | None, typer.Option(help="Instead of the policy's own.")] = None,
 ) -> None:
-    """Run the policies' own tests through the whole agent.
+    """Run the policies' own tests through the whole agent, and print those that come out otherwise.
 
     Example: propriety policy test ar-SA --detector nearest
+
+    Exit status: 0 all pass; 1 some fail, or a file is wrong; 2 the locale is malformed or unregistered.
     """
     loaded = _loaded(policies)
     chosen = [_policy(loaded, locale)] if locale else list(loaded.values())
     settings = Settings().model_copy(update={"policies_dir": policies} if policies else {})
-    failed = asyncio.run(_run(Moderator(settings), chosen, detector))
+    failed = asyncio.run(_run(load_moderator(settings), chosen, detector))
     total = sum(len(policy.tests) for policy in chosen)
     typer.echo(f"{total - failed} passed, {failed} failed")
     raise typer.Exit(1 if failed else 0)
@@ -111,8 +129,7 @@ def _loaded(policies: Path | None) -> dict[str, Policy]:
         load_bank(directory)
         return load_policies(directory)
     except PolicyError as error:
-        errors.print(str(error), style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        fail(error, WRONG)
 
 
 def _policy(policies: dict[str, Policy], locale: str) -> Policy:
@@ -121,5 +138,4 @@ def _policy(policies: dict[str, Policy], locale: str) -> Policy:
     try:
         return lookup(policies, locale)[1]
     except UnknownLocaleError as error:
-        errors.print(str(error), style="red", markup=False)
-        raise typer.Exit(2) from None
+        fail(error)
