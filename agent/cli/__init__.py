@@ -9,9 +9,8 @@ import typer
 from agent.cli import evaluate, index, policy
 from agent.cli.generate import generate
 from agent.cli.moderate import moderate
-from agent.cli.terminal import WRONG, fail
+from agent.cli.terminal import WRONG, fail, read_settings
 from agent.preflight import StartError
-from agent.settings import Settings
 from agent.stack import Part, run_stack
 
 app = typer.Typer(
@@ -38,6 +37,6 @@ def serve(
     Exit status: 0 stopped by Ctrl-C; 1 a part did not start, or died; 2 an argument is wrong.
     """
     try:
-        run_stack(Settings(), set(parts or Part), demo)
+        run_stack(read_settings(), set(parts or Part), demo)
     except StartError as error:
         fail(error, WRONG)

@@ -14,11 +14,20 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.cli.journal import JournalError, append, work_through, written
-from agent.cli.terminal import INTERRUPTED, WRONG, console, errors, fail, load_moderator, noted_once, progress_bar
+from agent.cli.terminal import (
+    INTERRUPTED,
+    WRONG,
+    console,
+    errors,
+    fail,
+    load_moderator,
+    noted_once,
+    progress_bar,
+    read_settings,
+)
 from agent.moderator import Moderator
 from agent.policy_files import CONCEPTS_FILE, UnknownLocaleError, lookup
 from agent.schema import Detector, Status
-from agent.settings import Settings
 
 if TYPE_CHECKING:
     from evaluation.measures import Estimate
@@ -73,7 +82,7 @@ def text(
         if missing := sorted(set(benign or []) - set(chosen)):
             fail(f"there is no {missing[0]}.jsonl in {data}")
         chosen = chosen if limit is None else sample(chosen, limit, seed)
-        settings = Settings()
+        settings = read_settings()
         moderator, place = load_moderator(settings), locale or settings.default_locale
         policy = lookup(moderator.policies, place)[1]
         asked = detector or settings.detector or policy.detector

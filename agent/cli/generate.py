@@ -10,11 +10,20 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from agent.cli.terminal import BLOCKED, INTERRUPTED, WRONG, console, errors, fail, load_moderator, print_verdict
+from agent.cli.terminal import (
+    BLOCKED,
+    INTERRUPTED,
+    WRONG,
+    console,
+    errors,
+    fail,
+    load_moderator,
+    print_verdict,
+    read_settings,
+)
 from agent.moderator import BadPromptError
 from agent.policy_files import UnknownLocaleError
 from agent.schema import Action, ChatMessage, Detector, Verdict
-from agent.settings import Settings
 from generator.schema import DrawRequest
 
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error"}  # what they warn of is no user's to mend
@@ -46,7 +55,7 @@ def generate(
     Exit status: 0 drawn; 1 the extra is missing, or a picture cannot be saved; 2 an argument, the prompt, the locale, a
     policy or the model is wrong; 3 the prompt is blocked and nothing is drawn; 130 interrupted.
     """
-    settings = Settings()
+    settings = read_settings()
     try:
         request = DrawRequest.model_validate({"prompt": prompt, "n": n, "seed": seed, "steps": steps, **_sides(size)})
     except ValidationError as error:

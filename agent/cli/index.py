@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from agent.cli.terminal import console, fail, progress_bar
+from agent.cli.terminal import console, fail, progress_bar, read_settings
 from agent.concepts import ConceptBank, ConceptIndex, concepts_under, load_bank
 from agent.encoder import Encoder, load_encoder
 from agent.normalise import variants
@@ -32,7 +32,7 @@ def build() -> None:
 
     Exit status: 0 all is encoded; 2 a policy or the concept bank is wrong; 130 interrupted.
     """
-    settings = Settings()
+    settings = read_settings()
     policies, bank, encoder = _loaded(settings)
     concepts = {locale: concepts_under(policy, bank) for locale, policy in policies.items()}
     texts = {concept.text: None for rows in concepts.values() for concept in rows}
@@ -70,7 +70,7 @@ def search(
 
     Exit status: 0 shown; 2 the text is empty, or the locale, a policy or the concept bank is wrong.
     """
-    settings = Settings()
+    settings = read_settings()
     if not text.strip():
         raise typer.BadParameter("is empty", param_hint="TEXT")
     policies, bank, encoder = _loaded(settings)

@@ -10,7 +10,16 @@ import typer
 
 from agent.cli.batch import judge_file
 from agent.cli.journal import JournalError
-from agent.cli.terminal import INTERRUPTED, WRONG, errors, fail, load_moderator, noted_once, print_verdict
+from agent.cli.terminal import (
+    INTERRUPTED,
+    WRONG,
+    errors,
+    fail,
+    load_moderator,
+    noted_once,
+    print_verdict,
+    read_settings,
+)
 from agent.moderator import BadPromptError
 from agent.policy_files import UnknownLocaleError, lookup
 from agent.schema import ChatMessage, Detector
@@ -45,7 +54,7 @@ def moderate(
     Exit status: 0 judged, whatever the verdict; 1 some lines of the input were bad (each is named on stderr); 2 nothing
     was judged, since an argument, the prompt, the locale or a policy is wrong; 130 interrupted.
     """
-    settings = Settings()
+    settings = read_settings()
     if source is None or target is None:
         if source or target:
             raise typer.BadParameter("go together: name both", param_hint="--input and --output")

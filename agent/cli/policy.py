@@ -13,13 +13,12 @@ import typer
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from agent.cli.terminal import WRONG, console, fail, load_moderator
+from agent.cli.terminal import WRONG, console, fail, load_moderator, read_settings
 from agent.concepts import load_bank
 from agent.moderator import Moderator
 from agent.policy import BASE, Policy, PolicyTest
 from agent.policy_files import PolicyError, UnknownLocaleError, json_schema, load_policies, lookup
 from agent.schema import ChatMessage, Detector, Verdict
-from agent.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="List, show, check and test the policy files.")
 
@@ -91,7 +90,7 @@ def run_tests(
     """
     loaded = _loaded(policies)
     chosen = [_policy(loaded, locale)] if locale else list(loaded.values())
-    settings = Settings().model_copy(update={"policies_dir": policies} if policies else {})
+    settings = read_settings().model_copy(update={"policies_dir": policies} if policies else {})
     failed = asyncio.run(_run(load_moderator(settings), chosen, detector))
     total = sum(len(policy.tests) for policy in chosen)
     typer.echo(f"{total - failed} passed, {failed} failed")
@@ -124,7 +123,7 @@ def _met(case: PolicyTest, verdict: Verdict) -> bool:
 
 
 def _loaded(policies: Path | None) -> dict[str, Policy]:
-    directory = policies or Settings().policies_dir
+    directory = policies or read_settings().policies_dir
     try:
         load_bank(directory)
         return load_policies(directory)

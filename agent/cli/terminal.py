@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tomllib import TOMLDecodeError
 from typing import NoReturn
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,6 +28,18 @@ def fail(reason: object, code: int = UNUSABLE) -> NoReturn:
     """End the command with that exit status, and say why on stderr."""
     errors.print(str(reason), style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code) from None
+
+
+def read_settings() -> Settings:
+    """The settings, or the end of the command where a variable or `propriety.toml` is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0])
+        fail(f"{name}: {first['msg']}; mend PROPRIETY_{name.upper()}, or {name} in propriety.toml")
+    except TOMLDecodeError as error:
+        fail(f"propriety.toml: {error}")
 
 
 def load_moderator(settings: Settings) -> Moderator:
