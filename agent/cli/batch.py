@@ -74,6 +74,9 @@ async def judge_file(moderator: Moderator, source: Path, target: Path, locale: s
             except (BadPromptError, UnknownLocaleError) as error:
                 refuse(number, str(error))
                 return
+            if verdict.status is Status.ERROR:
+                refuse(number, "no detector could answer, so nothing is written; the same command tries it again")
+                return
             append(file, _judged(prompt.id, verdict))
             tally.judged += 1
             tally.degraded += verdict.status is Status.DEGRADED

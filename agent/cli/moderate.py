@@ -51,8 +51,9 @@ def moderate(
     prompts are judged at once, and lines are written as they are done, not in the order of the input. After an
     interruption the same command goes on where it was: ids in the output are not judged again.
 
-    Exit status: 0 judged, whatever the verdict; 1 some lines of the input were bad (each is named on stderr); 2 nothing
-    was judged, since an argument, the prompt, the locale or a policy is wrong; 130 interrupted.
+    Exit status: 0 judged, whatever the verdict; 1 some lines of the input were bad or no detector could answer (each is
+    named on stderr); 2 nothing was judged, since an argument, the prompt, the locale or a policy is wrong; 130
+    interrupted.
     """
     settings = read_settings()
     if source is None or target is None:

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from agent.cli import app
-from agent.schema import Verdict
+from agent.moderator import Moderator
+from agent.schema import Status, Verdict
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -160,6 +161,24 @@ def test_without_the_llm_lines_say_degraded_and_the_tally_counts_them(caplog):
     assert [line["status"] for line in answers().values()] == ["degraded"] * 2
     assert "2 judged, 0 there already, 0 bad, 2 of them without the LLM" in result.stderr
     assert caplog.text.count("degraded") == 1
+
+
+def test_a_line_that_no_detector_could_answer_is_named_and_tried_again(monkeypatch):
+    lines = [{"id": 1, "text": TREE}, {"id": 2, "text": BOMB}]
+    moderate = Moderator.moderate
+
+    async def fails_for_the_second(self, messages, locale, detector):
+        verdict = await moderate(self, messages, locale, detector)
+        return verdict if messages[0].content == TREE else verdict.model_copy(update={"status": Status.ERROR})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Moderator, "moderate", fails_for_the_second)
+        result = batch(*lines)
+    assert result.exit_code == 1
+    assert "in.jsonl:2: no detector could answer" in result.stderr
+    assert set(answers()) == {1}
+    assert batch(*lines).exit_code == 0
+    assert set(answers()) == {1, 2}
 
 
 def test_ctrl_c_ends_with_130_and_the_same_command_finishes_the_file():
