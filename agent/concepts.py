@@ -43,11 +43,12 @@ class ConceptBank(Strict):
 
 
 class Concept(NamedTuple):
-    """A row of the index; `rule_id` is None for what is safe under the policy."""
+    """A row of the index; `rule_id` is None for what is safe under the policy, `topic` for all but unsafe phrases."""
 
     text: str
     rule_id: str | None
     safe: tuple[str, ...]
+    topic: str | None = None
 
 
 class Window(NamedTuple):
@@ -57,6 +58,18 @@ class Window(NamedTuple):
     concept: Concept
     similarity: float
     margin: float
+
+
+class Found(NamedTuple):
+    """What a prompt is near to.
+
+    `windows`: rule id to the stretches nearest to it, most telling first, by falling margin (cosine to the nearest
+    concept of the rule, less cosine to the nearest safe one). `beside`: for each rule with `only_with`, the highest
+    margin of any stretch to those topics.
+    """
+
+    windows: dict[str, list[Window]]
+    beside: dict[str, float]
 
 
 def load_bank(directory: Path) -> ConceptBank:
@@ -81,12 +94,13 @@ def concepts_under(policy: Policy, bank: ConceptBank) -> list[Concept]:
         rule = claimed.get(name)
         for unsafe in topic.unsafe:
             safe = (*unsafe.safe, *(rule.safe_concepts if rule else ()))
-            rows.append(Concept(unsafe.text, rule.id if rule else None, safe))
+            rows.append(Concept(unsafe.text, rule.id if rule else None, safe, name))
+            rows.extend(Concept(text, None, ()) for text in unsafe.safe)
         rows.extend(Concept(text, None, ()) for text in topic.safe)
     for rule in policy.rules:
         rows.extend(Concept(text, rule.id, tuple(rule.safe_concepts)) for text in rule.examples.violating)
         rows.extend(Concept(text, None, ()) for text in rule.examples.allowed)
-    return rows
+    return list(dict.fromkeys(rows))
 
 
 def windows_of(prompt: str) -> list[Span]:
@@ -122,13 +136,15 @@ class ConceptIndex:
         vectors = np.stack([known[concept.text] for concept in self.concepts])
         self._index: Any = faiss.IndexFlatIP(vectors.shape[1])
         self._index.add(vectors)
+        safe = np.array([concept.rule_id is None for concept in self.concepts])
+        self._company = {}
+        for rule in policy.rules:
+            if rule.only_with:
+                within = np.array([concept.topic in rule.only_with for concept in self.concepts])
+                self._company[rule.id] = within, safe & ~within
 
-    def search(self, prompt: str) -> dict[str, list[Window]]:
-        """The windows of the prompt nearest to each rule that has a neighbour, most telling first.
-
-        Returns: rule id to windows, sorted by falling margin (cosine to the nearest concept of the rule, less cosine
-        to the nearest safe concept).
-        """
+    def search(self, prompt: str) -> Found:
+        """The stretches of the prompt that are near to a rule."""
         spans = windows_of(prompt)
         vectors = self._encoder.encode([span.text for span in spans])
         similarities, rows = self._index.search(vectors, min(NEIGHBOURS, len(self.concepts)))
@@ -147,7 +163,13 @@ class ConceptIndex:
                 found.setdefault(concept.rule_id, []).append(window)
         for windows in found.values():
             windows.sort(key=lambda window: -window.margin)
-        return found
+        beside = {}
+        for rule_id, (within, safe) in self._company.items():
+            least = similarities[:, -1]
+            nearest_within = np.where(within[rows], similarities, least[:, None]).max(axis=1)
+            nearest_safe = np.where(safe[rows], similarities, least[:, None]).max(axis=1)
+            beside[rule_id] = float((nearest_within - nearest_safe).max())
+        return Found(found, beside)
 
     def similarity(self, text: str, other: str) -> float:
         """Cosine similarity of two texts, clipped to [0, 1]."""

@@ -49,6 +49,9 @@ class Rule(Strict):
     category: Category
     severity: Severity
     topics: list[Text] = Field(default=[], description="Topics of the concept bank that offend under this rule.")
+    only_with: list[Text] = Field(
+        default=[], description="Topics, claimed or not, beside which alone the rule is broken; empty: by itself."
+    )
     definition: Text = Field(description="What a picture must not show, in one or two plain sentences.")
     exceptions: list[Text] = Field(default=[], description="What the law or custom itself lets through.")
     examples: Examples = Examples()
@@ -152,6 +155,7 @@ class RuleOverride(Strict):
     category: Category | None = None
     severity: Severity | None = None
     topics: list[Text] | None = None
+    only_with: list[Text] | None = None
     definition: Text | None = None
     exceptions: list[Text] | None = None
     examples: Examples | None = None

@@ -6,7 +6,7 @@ range refuses the whole directory, with file, line and what was expected, becaus
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from agent.schema import Category
 
 CONCEPTS_FILE = "concepts.yaml"
 MAX_LOCALE = 64  # RFC 5646 section 4.4.1 lets a limit be set from 35 up; this is the decision log's column
+_WORDING = {"id", "message", "sources"}  # what a place may say in its own words about a rule that holds everywhere
 _MINORS = Category.CHILD_SEXUAL_EXPLOITATION
 
 
@@ -47,7 +48,12 @@ def load_policies(directory: Path) -> dict[str, Policy]:
         raise PolicyError(directory / f"{BASE}.yaml", 1, "expected a base policy; every other one inherits from it")
     documents = {locale: read_yaml(path) for locale, path in paths.items()}
     files = {locale: _parse(documents[locale], paths[locale]) for locale in paths}
-    return {locale: _resolve(locale, files, documents, paths) for locale in paths}
+    resolved = {locale: _resolve(locale, files, documents, paths) for locale in paths}
+    bank = read_yaml(directory / CONCEPTS_FILE) if (directory / CONCEPTS_FILE).is_file() else None
+    if isinstance(bank, Mapping) and "topics" in bank:  # what else may be wrong with it, `load_bank` says
+        for locale, policy in resolved.items():
+            _check_topics(policy, set(bank["topics"] or ()), documents[locale], paths[locale])
+    return resolved
 
 
 def lookup(policies: dict[str, Policy], locale: str) -> tuple[str, Policy]:
@@ -155,6 +161,21 @@ def _lineage(locale: str, files: dict[str, PolicyFile], documents: dict[str, Any
     return lineage
 
 
+def _check_topics(policy: Policy, known: set[str], document: Any, path: Path) -> None:
+    """Each topic that a rule names is one of the bank, and only one rule claims it: a typo never weakens a policy."""
+    claimed: dict[str, str] = {}
+    for rule in policy.rules:
+        written = [index for index, own in enumerate(document.get("rules", ())) if own["id"] == rule.id]
+        line = _locate(document, ["rules", *written])[0]
+        for topic in (*rule.topics, *rule.only_with):
+            if topic not in known:
+                raise PolicyError(path, line, f"rules.{rule.id}: expected topics of {CONCEPTS_FILE}, not {topic!r}")
+        for topic in rule.topics:
+            if other := claimed.get(topic):
+                raise PolicyError(path, line, f"rules.{rule.id}: expected {topic!r} under one rule, {other!r} has it")
+            claimed[topic] = rule.id
+
+
 def _resolve(locale: str, files: dict[str, PolicyFile], documents: dict[str, Any], paths: dict[str, Path]) -> Policy:
     """Lay a file over its parents. Rules keep the order base first, so that policies share a prompt prefix."""
     lineage = _lineage(locale, files, documents, paths)
@@ -168,7 +189,7 @@ def _resolve(locale: str, files: dict[str, PolicyFile], documents: dict[str, Any
         for index, rule in enumerate(file.rules):
             line = _locate(document, ["rules", index])[0]
             protects_minors = rules.get(rule.id, {}).get("category") is _MINORS
-            if protects_minors and (isinstance(rule, DisabledRule) or rule.category not in (None, _MINORS)):
+            if protects_minors and (isinstance(rule, DisabledRule) or rule.model_fields_set - _WORDING):
                 raise PolicyError(path, line, f"rules: expected {rule.id!r} to hold everywhere, it protects minors")
             if isinstance(rule, DisabledRule):
                 if rules.pop(rule.id, None) is None:

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     )
     default_locale: str = Field(default="en-US", min_length=2, description="BCP-47 locale where a caller names none.")
     rewrite_attempts: int = Field(
-        default=3, ge=1, le=10, description="LLM rewrites tried before a safe concept is used."
+        default=3, ge=1, le=10, description="Rewrites tried, twice over, before a safe concept stands in alone."
     )
     fail_open: bool = Field(
         default=False, description="Let prompts pass when every detector has failed; each such pass is logged."

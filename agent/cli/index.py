@@ -88,7 +88,7 @@ def search(
 
 def _table(index: ConceptIndex, policy: Policy, text: str, top: int) -> Table:
     table = Table(Column("rule", overflow="fold"), "margin", "similarity", "safe", "words", "nearest unsafe concept")
-    found = index.search(text)
+    found = index.search(text).windows
     for rule_id, windows in sorted(found.items(), key=lambda item: -item[1][0].margin):
         for window in windows[:top]:
             figures = (window.margin, window.similarity, window.similarity - window.margin)

@@ -12,6 +12,9 @@ from agent.embedded.fetch import QWEN_CODER_1_5B, EmbeddedModelError, fetch
 from agent.settings import EMBEDDED_LLM, Settings
 
 FETCH_AND_CONVERT_GB = 6
+# Whole blocks alone are cached: with vLLM's 128 tokens the judge reads on average 64 of a rule's anew for each prompt.
+CPU_BLOCK_TOKENS = 32
+FEW_CORES = 4
 
 
 def prepare(models_dir: Path) -> Path:
@@ -46,17 +49,20 @@ def server_command(settings: Settings) -> list[str]:
     command += ["--served-model-name", model, "--host", "127.0.0.1", "--port", str(settings.llm_port)]
     command += ["--max-model-len", str(settings.llm_max_model_tokens), "--max-num-seqs", str(settings.llm_max_num_seqs)]
     command += ["--enable-prefix-caching", "--dtype", "bfloat16"]
-    return command if _has_gpu() else [*command, "--enforce-eager"]
+    return command if _has_gpu() else [*command, "--enforce-eager", "--block-size", str(CPU_BLOCK_TOKENS)]
 
 
 def server_environment(settings: Settings) -> dict[str, str]:
-    """The environment of `server_command`: no usage statistics, and no hub for the embedded model."""
-    environment = {
-        **os.environ,
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_CPU_KVCACHE_SPACE": str(settings.llm_kv_cache_gib),
-    }
-    return environment | {"HF_HUB_OFFLINE": "1"} if settings.llm_model == EMBEDDED_LLM else environment
+    """The environment of `server_command`: no usage statistics, and no hub for the embedded model.
+
+    On few cores vLLM computes on all of them: left alone it keeps one for its server, half of a two-core machine.
+    """
+    chosen = {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": str(settings.llm_kv_cache_gib)}
+    if settings.llm_model == EMBEDDED_LLM:
+        chosen["HF_HUB_OFFLINE"] = "1"
+    cores = os.sched_getaffinity(0)
+    few = {"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, sorted(cores)))} if len(cores) <= FEW_CORES else {}
+    return few | os.environ | chosen
 
 
 def _has_gpu() -> bool:

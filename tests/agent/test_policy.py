@@ -27,8 +27,16 @@ rules:
 CHILD = "locale: de-DE\nextends: base\ntitle: Deutschland\nversion: 2026-01-02\nrules:\n"
 
 
-@pytest.mark.parametrize("weaker", ["disabled: not an offence in this place", "category: hate, severity: low"])
-def test_a_rule_that_protects_minors_is_neither_switched_off_nor_renamed(tmp_path: Path, weaker: str) -> None:
+@pytest.mark.parametrize(
+    "weaker",
+    [
+        "disabled: not an offence in this place",
+        "category: hate, severity: low",
+        "definition: other",
+        "only_with: [hate]",
+    ],
+)
+def test_a_rule_that_protects_minors_is_neither_switched_off_nor_narrowed(tmp_path: Path, weaker: str) -> None:
     (tmp_path / "base.yaml").write_text(BASE, encoding="utf-8")
     (tmp_path / "de-DE.yaml").write_text(CHILD + f"  - {{id: minors, {weaker}}}\n", encoding="utf-8")
     with pytest.raises(PolicyError, match="protects minors") as refusal:

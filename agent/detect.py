@@ -1,0 +1,122 @@
+"""The detectors: neighbours alone, the judge on the rules that the neighbours bring up, and the cascade of both."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from langchain_openai import ChatOpenAI
+
+from agent.concepts import ConceptIndex, Window
+from agent.judge import judge
+from agent.llm import LLMUnavailableError
+from agent.policy import Policy, Rule
+from agent.schema import Detector, Status, Violation
+
+log = logging.getLogger("propriety")
+
+FLAGGED = 0.5
+STRICT = 0.4  # with the LLM gone
+CLEARLY_SAFE, CLEARLY_UNSAFE = 0.25, 0.75  # between them the cascade asks the LLM
+MOST_ASKED = 2  # rules for one prompt; a third and a fifth added nothing to ROC-AUC
+# Fitted by logistic regression on 480 rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, under en-US.
+# The cosine difference at even odds, not 0 since the best of many windows is biased upwards; and what moves them by e.
+MARGIN_AT_EVEN, MARGIN_SCALE = 0.015, 0.03
+# Log-odds of judge and neighbours add up, so that an injected instruction, which moves the judge alone, is held back.
+NEIGHBOUR_WEIGHT, MOST_NEIGHBOUR_ODDS, BIAS = 1.5, 1.5, 0.2
+SPANS_KEPT = 1
+
+
+class Reading(NamedTuple):
+    """What a detector made of a prompt; `score` in [0, 1] is the highest risk of any rule."""
+
+    violations: list[Violation]
+    score: float
+    found: Mapping[str, Sequence[Window]]
+    status: Status
+    judged: bool
+
+
+async def detect(text: str, policy: Policy, detector: Detector, index: ConceptIndex, model: ChatOpenAI) -> Reading:
+    """Read one text under a policy; with the LLM gone the neighbours answer, strictly, and `status` says so."""
+    found, beside = await asyncio.to_thread(index.search, text)
+    company = {rule_id: _risk(margin) for rule_id, margin in beside.items()}
+    near = _joined({rule_id: _risk(windows[0].margin) for rule_id, windows in found.items()}, company)
+    asked = _rules_to_ask(near, company, policy, detector)
+    if not asked:
+        return _reading(near, near, FLAGGED, found, policy)
+    try:
+        answers = await judge(model, policy, asked, text)
+    except LLMUnavailableError as error:
+        log.warning("degraded: %s", error)
+        return _reading(near, near, STRICT, found, policy)._replace(status=Status.DEGRADED)
+    kept = near if detector is Detector.CASCADE else {}
+    fused = {rule_id: _fused(answer, near.get(rule_id, 0.0)) for rule_id, answer in answers.items()}
+    return _reading(_joined({**kept, **fused}, company), near, FLAGGED, found, policy)._replace(judged=True)
+
+
+def _rules_to_ask(
+    near: Mapping[str, float], company: Mapping[str, float], policy: Policy, detector: Detector
+) -> list[Rule]:
+    if detector is Detector.NEAREST:
+        return []
+    ranked = sorted(near, key=lambda rule_id: -near[rule_id])
+    if detector is Detector.CASCADE:
+        ranked = [rule_id for rule_id in ranked if CLEARLY_SAFE < near[rule_id] < CLEARLY_UNSAFE]
+    joint = [rule_id for rule_id, risk in company.items() if risk > CLEARLY_SAFE]
+    return [policy.rules_by_id[rule_id] for rule_id in dict.fromkeys([*ranked[:MOST_ASKED], *joint])]
+
+
+def _joined(risks: Mapping[str, float], company: Mapping[str, float]) -> dict[str, float]:
+    """A rule that is broken only in company is at risk no more than its company is."""
+    return {rule_id: min(risk, company.get(rule_id, 1.0)) for rule_id, risk in risks.items()}
+
+
+def _reading(
+    risks: Mapping[str, float],
+    near: Mapping[str, float],
+    threshold: float,
+    found: Mapping[str, Sequence[Window]],
+    policy: Policy,
+) -> Reading:
+    """The rule at the highest risk, and any further one that the neighbours find too: a judge that has seen one offence
+    says yes to others readily."""
+    ranked = sorted(risks, key=lambda rule_id: -risks[rule_id])
+    violations = [
+        _violation(policy.rules_by_id[rule_id], risks[rule_id], found.get(rule_id, ()))
+        for rule_id in ranked
+        if risks[rule_id] >= threshold and (rule_id == ranked[0] or near[rule_id] >= threshold)
+    ]
+    return Reading(violations, max(risks.values(), default=0.0), found, Status.OK, False)
+
+
+def _violation(rule: Rule, risk: float, windows: Sequence[Window]) -> Violation:
+    return Violation(
+        rule_id=rule.id,
+        category=rule.category,
+        severity=rule.severity,
+        confidence=risk,
+        rationale=f"near “{windows[0].concept.text}”" if windows else rule.definition,
+        spans=[window.span for window in windows[:SPANS_KEPT]],
+    )
+
+
+def _risk(margin: float) -> float:
+    return _probability((margin - MARGIN_AT_EVEN) / MARGIN_SCALE)
+
+
+def _fused(judged: float, neighbours: float) -> float:
+    beside = min(max(_log_odds(neighbours), -MOST_NEIGHBOUR_ODDS), MOST_NEIGHBOUR_ODDS)
+    return _probability(_log_odds(judged) + NEIGHBOUR_WEIGHT * beside + BIAS)
+
+
+def _probability(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-log_odds))
+
+
+def _log_odds(probability: float) -> float:
+    p = min(max(probability, 1e-4), 1 - 1e-4)
+    return math.log(p / (1 - p))
