@@ -21,14 +21,13 @@ from agent.normalise import variants
 from agent.policy import BASE, Policy
 from agent.policy_files import load_policies, lookup
 from agent.record import DecisionLog
-from agent.rewrite import Swap, replaced, reworded, swaps
+from agent.rewrite import rewrite
 from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Status, Verdict, Violation
 from agent.settings import Settings
 from agent.vectors import kept_vectors
 
 log = logging.getLogger("propriety")
 
-REWRITE_ROUNDS = 2
 # Only a judge tells these from what is never drawn, so without one they are blocked, not rewritten.
 BLOCKED_UNJUDGED = {Category.SEXUAL_CONTENT, Category.SEX_RELATED_CRIMES, Category.CHILD_SEXUAL_EXPLOITATION}
 
@@ -142,7 +141,14 @@ class Moderator:
         safe_prompt: str | None = prompt if decision.action is Action.ALLOW else None
         if decision.action is Action.REWRITE:
             rewriting = time.perf_counter()
-            safe_prompt = await self._rewrite(prompt, policy, detector, reading)
+            safe_prompt = await rewrite(
+                prompt,
+                reading,
+                lambda text: self._read(text, policy, detector),
+                self._indexes[policy.locale].similarity,
+                self._model if detector is not Detector.NEAREST and reading.status is Status.OK else None,
+                self.settings.rewrite_attempts,
+            )
             timings["rewrite"] = _ms_since(rewriting)
         if safe_prompt is None:
             return _Outcome(reading, decision._replace(action=Action.BLOCK, wxi=None, tau_gc=None), None, None)
@@ -153,48 +159,11 @@ class Moderator:
         """Raw and normalised text are both read, and what either breaks counts."""
         index = self._indexes[policy.locale]
         readings = [await detect(text, policy, detector, index, self._model) for text in variants(prompt)]
-        worst = max(readings, key=lambda reading: reading.score)
+        readings.sort(key=lambda reading: reading.score)
+        violations = {violation.rule_id: violation for reading in readings for violation in reading.violations}
         status = next((r.status for r in readings if r.status is not Status.OK), Status.OK)
-        return worst._replace(status=status, judged=any(r.judged for r in readings))
-
-    async def _rewrite(self, prompt: str, policy: Policy, detector: Detector, reading: Reading) -> str | None:
-        """The most faithful candidate that passes the same judgement, or None where none does.
-
-        The LLM words each replacement; without it words are replaced and nothing is mended. Where no candidate passes,
-        the least risky is rewritten once more, since a prompt may offend in several places. The safe concepts alone
-        come last.
-        """
-        similarity = self._indexes[policy.locale].similarity
-
-        async def first_safe(texts: Sequence[str]) -> tuple[str | None, list[tuple[float, str, Reading]]]:
-            failed: list[tuple[float, str, Reading]] = []
-            fidelity = {text: await asyncio.to_thread(similarity, prompt, text) for text in texts}
-            for text in sorted(texts, key=lambda text: -fidelity[text]):
-                again = await self._read(text, policy, detector)
-                if not again.violations:
-                    return text, failed
-                failed.append((again.score, text, again))
-            return None, failed
-
-        text, alone = prompt, list[str]()
-        for _ in range(REWRITE_ROUNDS):
-            proposed = swaps(text, reading.found, [violation.rule_id for violation in reading.violations])
-            alone += [swap.instead for swap in proposed[: self.settings.rewrite_attempts]]
-            safe, failed = await first_safe(await self._candidates(text, proposed, reading.judged))
-            if safe is not None:
-                return safe
-            if not failed:
-                break
-            _, text, reading = min(failed, key=lambda item: item[0])
-        return (await first_safe(list(dict.fromkeys(alone))))[0]
-
-    async def _candidates(self, text: str, proposed: Sequence[Swap], with_llm: bool) -> list[str]:
-        if with_llm:
-            try:
-                return await reworded(self._model, text, proposed[: self.settings.rewrite_attempts])
-            except LLMUnavailableError as error:
-                log.warning("words are replaced, and nothing is mended: %s", error)
-        return replaced(text, proposed)[: self.settings.rewrite_attempts]
+        judged = any(reading.judged for reading in readings)
+        return readings[-1]._replace(violations=list(violations.values()), status=status, judged=judged)
 
     def _message(self, policy: Policy, decision: Decision, violations: list[Violation]) -> str | None:
         if decision.action is Action.ALLOW:

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 
 from agent.concepts import Window
+from agent.detect import Reading
 from agent.llm import LLMUnavailableError
 
+log = logging.getLogger("propriety")
+
+ROUNDS = 2
 TELLING_WINDOWS = 2
 LONGEST_ANSWER_TOKENS = 256
 
@@ -68,6 +73,59 @@ EDITED = (
         "a comic strip of a wolf with a red ball in its mouth",
     ),
 )
+
+
+async def rewrite(
+    prompt: str,
+    reading: Reading,
+    read: Callable[[str], Awaitable[Reading]],
+    similarity: Callable[[str, str], float],
+    model: ChatOpenAI | None,
+    attempts: int,
+) -> str | None:
+    """The most faithful candidate that breaks no rule, or None where each of them does.
+
+    The LLM words each replacement; without it words are replaced and nothing is mended. Where no candidate passes, the
+    least risky is rewritten once more, since a prompt may offend in several places. The safe concepts alone come last.
+
+    Args:
+        prompt: what was asked.
+        reading: what a detector made of it.
+        read: judges a candidate as the prompt was judged.
+        similarity: of two texts, in [0, 1].
+        model: the LLM, or None where there is none.
+        attempts: candidates in each round.
+    """
+
+    async def first_safe(texts: Sequence[str]) -> tuple[str | None, list[tuple[float, str, Reading]]]:
+        failed: list[tuple[float, str, Reading]] = []
+        fidelity = {text: await asyncio.to_thread(similarity, prompt, text) for text in texts}
+        for text in sorted(texts, key=lambda text: -round(fidelity[text], 2)):
+            again = await read(text)
+            if not again.violations:
+                return text, failed
+            failed.append((again.score, text, again))
+        return None, failed
+
+    text, alone = prompt, list[str]()
+    for _ in range(ROUNDS):
+        rule_ids = [violation.rule_id for violation in reading.violations]
+        proposed = swaps(text, reading.found, rule_ids)[:attempts]
+        alone += [swap.instead for swap in proposed]
+        safe, failed = await first_safe(await _candidates(text, proposed, model))
+        if safe is not None or not failed:
+            break
+        _, text, reading = min(failed, key=lambda item: item[0])
+    return safe or (await first_safe(list(dict.fromkeys(alone))))[0]
+
+
+async def _candidates(text: str, proposed: Sequence[Swap], model: ChatOpenAI | None) -> list[str]:
+    if model is not None:
+        try:
+            return await reworded(model, text, proposed)
+        except LLMUnavailableError as error:
+            log.warning("words are replaced, and nothing is mended: %s", error)
+    return replaced(text, proposed)
 
 
 def swaps(prompt: str, found: Mapping[str, Sequence[Window]], rule_ids: Sequence[str]) -> list[Swap]:

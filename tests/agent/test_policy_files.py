@@ -98,6 +98,29 @@ def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, old: str, new: s
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "line", "expected"),
+    [
+        ("    severity: low", "    topics: [alcohol, alcohl]", 6, "'alcohl'"),
+        ("    severity: low", "    only_with: [alcohl]", 6, "'alcohl'"),
+        ("    severity: low", "    topics: [alcohol]\n  - {RULE, topics: [pork, alcohol]}", 8, "'a.rule' has it"),
+        ("    severity: low", "    severity: low\n  - {RULE, topics: [pork]}", 8, "'held' has it"),
+    ],
+    ids=["claimed", "company", "claimed twice", "claimed by the parent"],
+)
+def test_a_topic_that_is_unknown_or_claimed_twice_is_refused_with_its_line(
+    tmp_path: Path, old: str, new: str, line: int, expected: str
+) -> None:
+    rule = "category: hate, severity: low, definition: d, message: {en: m}, sources: [s]"
+    base = BASE + f"  - {{id: held, {rule}, topics: [pork]}}\n"
+    bank = "topics: {alcohol: {category: null}, pork: {category: null}}\n"
+    assert set(load_policies(write(tmp_path, base=base, de_DE=CHILD, concepts=bank))) == {"base", "de-DE"}
+    write(tmp_path, de_DE=CHILD.replace(old, new.replace("RULE", f"id: b.rule, {rule}")))
+    with pytest.raises(PolicyError, match=re.escape(expected)) as refusal:
+        load_policies(tmp_path)
+    assert (refusal.value.path.name, refusal.value.line) == ("de-DE.yaml", line)
+
+
+@pytest.mark.parametrize(
     ("old", "new"), [("wxi: 0.5", "wxi: 1.5"), ("critical: {action: block}", "critical: {action: allow}")]
 )
 def test_a_severity_out_of_range_is_refused(tmp_path: Path, old: str, new: str) -> None:

@@ -1,0 +1,113 @@
+"""What is swapped for what, the LLM's wording of it, and the whole way through the moderator."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_openai import ChatOpenAI
+
+from agent.concepts import Concept, Window
+from agent.llm import LLMUnavailableError
+from agent.moderator import Moderator
+from agent.rewrite import TELLING_WINDOWS, Swap, replaced, reworded, swaps
+from agent.schema import Action, ChatMessage, Detector, Span, Status
+
+PROMPT = "a woman holding a wine glass on a beach"
+JUICE, TEA = "a glass of juice", "a cup of tea"
+
+
+def window(text: str, similarity: float, margin: float, *safe: str) -> Window:
+    start = PROMPT.index(text)
+    concept = Concept("a wine glass", "alcohol", safe or (JUICE,))
+    return Window(Span(start=start, end=start + len(text), text=text), concept, similarity, margin)
+
+
+def test_the_stretch_most_alike_comes_first_and_what_tells_nothing_is_left_alone() -> None:
+    found = {
+        "alcohol": [
+            window(PROMPT, 0.99, 0.4),  # the whole
+            window("holding a wine glass", 0.8, 0.3, JUICE, TEA),
+            window("a wine glass", 0.95, 0.2),
+            window("on a beach", 0.97, -0.1),  # nearer to something safe
+        ]
+    }
+    assert swaps(PROMPT, found, ["alcohol"]) == [
+        Swap("a wine glass", JUICE),
+        Swap("holding a wine glass", JUICE),
+        Swap("holding a wine glass", TEA),
+    ]
+
+
+def test_only_the_most_telling_stretches_are_swapped_and_each_swap_once() -> None:
+    texts = ["a wine glass", "wine glass", "holding a wine", "a wine"]
+    found = {"alcohol": [window(text, 0.9 - i / 10, 0.2, JUICE, JUICE) for i, text in enumerate(texts)]}
+    assert swaps(PROMPT, found, ["alcohol"]) == [Swap(text, JUICE) for text in texts[:TELLING_WINDOWS]]
+
+
+def test_where_no_stretch_tells_the_whole_is_swapped() -> None:
+    found = {"alcohol": [window(PROMPT, 0.9, 0.1), window("on a beach", 0.8, -0.1)]}
+    assert swaps(PROMPT, found, ["alcohol"])[0] == Swap(PROMPT, JUICE)
+    assert swaps(PROMPT, {"alcohol": [window(PROMPT, 0.9, -0.2)]}, ["alcohol"]) == [Swap(PROMPT, JUICE)]
+
+
+def test_the_first_broken_rule_comes_first_and_rules_that_hold_are_left_alone() -> None:
+    found = {
+        "places": [window("on a beach", 0.99, 0.5, "in a garden")],
+        "alcohol": [window("a wine glass", 0.7, 0.2)],
+        "people": [window("a woman", 0.99, 0.5, "a tree")],
+    }
+    broken = ["alcohol", "places", "no.window"]
+    assert swaps(PROMPT, found, broken) == [Swap("a wine glass", JUICE), Swap("on a beach", "in a garden")]
+    assert swaps(PROMPT, found, []) == []
+
+
+def test_words_are_replaced_and_what_is_unchanged_or_there_already_is_dropped() -> None:
+    proposed = [
+        Swap("a wine glass", JUICE),
+        Swap("a bottle", JUICE),  # not in the prompt
+        Swap("a wine glass", "a wine glass"),
+        Swap("a wine glass", JUICE),
+        Swap(PROMPT, TEA),
+    ]
+    assert replaced(PROMPT, proposed) == ["a woman holding a glass of juice on a beach", TEA]
+
+
+@given(st.text(), st.lists(st.builds(Swap, st.text(min_size=1), st.text())))
+def test_a_replacement_is_never_empty_or_the_prompt_or_there_twice(prompt: str, proposed: list[Swap]) -> None:
+    texts = replaced(prompt, proposed)
+    assert "" not in texts
+    assert prompt not in texts
+    assert len(texts) == len(set(texts)) <= len(proposed)
+
+
+def test_the_llm_words_the_swap_and_keeps_the_scene(loop: asyncio.Runner, model: ChatOpenAI) -> None:
+    (text,) = loop.run(reworded(model, PROMPT, [Swap("a wine glass", JUICE)]))
+    assert "juice" in text
+    assert "beach" in text
+    assert "wine" not in text
+
+
+def test_nothing_to_swap_asks_nobody(loop: asyncio.Runner, gone: ChatOpenAI) -> None:
+    assert loop.run(reworded(gone, PROMPT, [])) == []
+
+
+def test_a_rewriter_that_is_not_there_is_said_to_be_unavailable(loop: asyncio.Runner, gone: ChatOpenAI) -> None:
+    with pytest.raises(LLMUnavailableError, match="the rewriter cannot be asked"):
+        loop.run(reworded(gone, PROMPT, [Swap("a wine glass", JUICE)]))
+
+
+def test_a_rewritten_prompt_keeps_the_scene_and_passes_the_judgement_it_failed(
+    loop: asyncio.Runner, moderator: Moderator
+) -> None:
+    message = ChatMessage(role="user", content=PROMPT)
+    verdict = loop.run(moderator.moderate([message], "ar-SA", Detector.CASCADE))
+    assert (verdict.action, verdict.status, verdict.prompt) == (Action.REWRITE, Status.OK, PROMPT)
+    assert verdict.safe_prompt is not None
+    assert verdict.fidelity is not None
+    assert "woman" in verdict.safe_prompt
+    assert "beach" in verdict.safe_prompt
+    assert "wine" not in verdict.safe_prompt
+    assert verdict.fidelity > 0.8
+    again = loop.run(moderator.read(verdict.safe_prompt, "ar-SA", Detector.CASCADE))
+    assert (again.violations, again.status) == ([], Status.OK)
