@@ -18,7 +18,7 @@ help: ## List the commands
 run: $(VENV)/.installed weights ## Set up, start everything, draw a sample for two locales, serve until Ctrl-C
 	@$(BIN)/propriety serve --demo
 
-test: $(VENV)/.installed-dev lint ## Set up, then ruff, mypy and pytest
+test: $(VENV)/.installed-dev weights lint ## Set up, then ruff, mypy and pytest, with the embedded LLM
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed-dev ## ruff and mypy

@@ -8,7 +8,7 @@ import pytest
 from agent.moderator import BLOCKED_UNJUDGED, Moderator
 from agent.policy import BASE, Policy, PolicyTest
 from agent.policy_files import load_policies
-from agent.schema import Action, ChatMessage, Detector
+from agent.schema import Action, ChatMessage, Detector, Status, Verdict
 from agent.settings import Settings
 
 CASES = [(policy, test) for policy in load_policies(Settings().policies_dir).values() for test in policy.tests]
@@ -20,13 +20,33 @@ def moderator(tmp_path_factory: pytest.TempPathFactory) -> Moderator:
     return Moderator(Settings(data_dir=data))
 
 
-@pytest.mark.parametrize(("policy", "test"), CASES, ids=[f"{p.locale}: {t.prompt}" for p, t in CASES])
+@pytest.fixture(scope="module")
+def judging(llm_url: str, tmp_path_factory: pytest.TempPathFactory) -> Moderator:
+    return Moderator(Settings(llm_url=llm_url, data_dir=tmp_path_factory.mktemp("data")))
+
+
+each_own_test = pytest.mark.parametrize(
+    ("policy", "test"), CASES, ids=[f"{policy.locale}: {test.prompt}" for policy, test in CASES]
+)
+
+
+def verdict_on(moderator: Moderator, policy: Policy, prompt: str, detector: Detector) -> Verdict:
+    locale = "en" if policy.locale == BASE else policy.locale
+    return asyncio.run(moderator.moderate([ChatMessage(role="user", content=prompt)], locale, detector))
+
+
+@each_own_test
+def test_a_policys_own_test_holds_with_the_embedded_judge(judging: Moderator, policy: Policy, test: PolicyTest) -> None:
+    verdict = verdict_on(judging, policy, test.prompt, policy.detector)
+    assert (verdict.status, verdict.action) == (Status.OK, test.expect.action)
+    assert test.expect.rule is None or test.expect.rule in {violation.rule_id for violation in verdict.violations}
+
+
+@each_own_test
 def test_a_policys_own_test_holds_with_the_neighbours_alone(
     moderator: Moderator, policy: Policy, test: PolicyTest
 ) -> None:
-    locale = "en" if policy.locale == BASE else policy.locale
-    message = ChatMessage(role="user", content=test.prompt)
-    verdict = asyncio.run(moderator.moderate([message], locale, Detector.NEAREST))
+    verdict = verdict_on(moderator, policy, test.prompt, Detector.NEAREST)
     unjudged = any(violation.category in BLOCKED_UNJUDGED for violation in verdict.violations)
     expected = Action.BLOCK if unjudged and test.expect.action is Action.REWRITE else test.expect.action
     assert verdict.action is expected

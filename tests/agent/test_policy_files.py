@@ -102,7 +102,7 @@ def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, old: str, new: s
     [
         ("    severity: low", "    topics: [alcohol, alcohl]", 6, "'alcohl'"),
         ("    severity: low", "    only_with: [alcohl]", 6, "'alcohl'"),
-        ("    severity: low", "    topics: [alcohol]\n  - {RULE, topics: [pork, alcohol]}", 8, "'a.rule' has it"),
+        ("    severity: low", "    topics: [alcohol]\n  - {RULE, topics: [alcohol]}", 8, "'a.rule' has it"),
         ("    severity: low", "    severity: low\n  - {RULE, topics: [pork]}", 8, "'held' has it"),
     ],
     ids=["claimed", "company", "claimed twice", "claimed by the parent"],
