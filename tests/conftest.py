@@ -1,5 +1,6 @@
 """Fixtures that several folders share, and the rule that continuous integration skips nothing."""
 
+import asyncio
 import os
 import subprocess
 import time
@@ -30,6 +31,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"skipped, which fails where CI is set: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[asyncio.Runner]:
+    """One event loop for all that ask the LLM: LangChain's models share HTTP clients, and a client keeps its loop."""
+    with asyncio.Runner() as runner:
+        yield runner
 
 
 @pytest.fixture(scope="session")

@@ -30,33 +30,37 @@ each_own_test = pytest.mark.parametrize(
 )
 
 
-def verdict_on(moderator: Moderator, policy: Policy, prompt: str, detector: Detector) -> Verdict:
+def verdict_on(loop: asyncio.Runner, moderator: Moderator, policy: Policy, prompt: str, detector: Detector) -> Verdict:
     locale = "en" if policy.locale == BASE else policy.locale
-    return asyncio.run(moderator.moderate([ChatMessage(role="user", content=prompt)], locale, detector))
+    return loop.run(moderator.moderate([ChatMessage(role="user", content=prompt)], locale, detector))
 
 
 @each_own_test
-def test_a_policys_own_test_holds_with_the_embedded_judge(judging: Moderator, policy: Policy, test: PolicyTest) -> None:
-    verdict = verdict_on(judging, policy, test.prompt, policy.detector)
+def test_a_policys_own_test_holds_with_the_embedded_judge(
+    loop: asyncio.Runner, judging: Moderator, policy: Policy, test: PolicyTest
+) -> None:
+    verdict = verdict_on(loop, judging, policy, test.prompt, policy.detector)
     assert (verdict.status, verdict.action) == (Status.OK, test.expect.action)
     assert test.expect.rule is None or test.expect.rule in {violation.rule_id for violation in verdict.violations}
 
 
 @each_own_test
 def test_a_policys_own_test_holds_with_the_neighbours_alone(
-    moderator: Moderator, policy: Policy, test: PolicyTest
+    loop: asyncio.Runner, moderator: Moderator, policy: Policy, test: PolicyTest
 ) -> None:
-    verdict = verdict_on(moderator, policy, test.prompt, Detector.NEAREST)
+    verdict = verdict_on(loop, moderator, policy, test.prompt, Detector.NEAREST)
     unjudged = any(violation.category in BLOCKED_UNJUDGED for violation in verdict.violations)
     expected = Action.BLOCK if unjudged and test.expect.action is Action.REWRITE else test.expect.action
     assert verdict.action is expected
     assert test.expect.rule is None or test.expect.rule in {violation.rule_id for violation in verdict.violations}
 
 
-def test_the_same_scene_is_drawn_in_one_place_and_rewritten_in_another(moderator: Moderator) -> None:
+def test_the_same_scene_is_drawn_in_one_place_and_rewritten_in_another(
+    loop: asyncio.Runner, moderator: Moderator
+) -> None:
     message = ChatMessage(role="user", content="a woman holding a wine glass on a beach")
-    france = asyncio.run(moderator.moderate([message], "fr-FR", Detector.NEAREST))
-    arabia = asyncio.run(moderator.moderate([message], "ar-SA", Detector.NEAREST))
+    france = loop.run(moderator.moderate([message], "fr-FR", Detector.NEAREST))
+    arabia = loop.run(moderator.moderate([message], "ar-SA", Detector.NEAREST))
     assert (france.action, france.safe_prompt) == (Action.ALLOW, message.content)
     assert (arabia.action, arabia.wxi, arabia.tau_gc) == (Action.REWRITE, 0.75, 0.2)
     assert arabia.safe_prompt is not None

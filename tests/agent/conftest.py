@@ -1,7 +1,4 @@
-"""One event loop for all that ask the LLM: LangChain shares HTTP clients between models, and a client keeps its loop."""
-
-import asyncio
-from collections.abc import Iterator
+"""The real LLM behind moderator and model."""
 
 import pytest
 from langchain_openai import ChatOpenAI
@@ -9,12 +6,6 @@ from langchain_openai import ChatOpenAI
 from agent.llm import chat_model
 from agent.moderator import Moderator
 from agent.settings import Settings
-
-
-@pytest.fixture(scope="session")
-def loop() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,7 @@ topics:
     safe: [a game of chess, a deck of cards on a shelf]
   everyday:
     category: null
-    safe: [a tree on a hill, a park with a pond, a bench in a garden, a red bicycle, a dog on a beach, a street at night]
+    safe: [a tree on a hill, a park with a pond, a bench in a garden, a red bicycle, a dog on a beach, a night street]
 """
 CHILD, WINE, CHILD_WITH_WINE = "a child in a park", "a glass of wine", "a child with a glass of wine"
 DOUBTFUL = "a woman with a glass of wine"  # under `children` alone: near to both halves, and not clearly

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -53,7 +54,7 @@ def test_only_another_model_may_be_fetched_from_the_hub(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("name", [EMBEDDED_LLM, "Qwen/Qwen2.5-7B-Instruct"])
 def test_the_embedded_model_is_served_from_its_folder_and_any_other_by_its_bare_name(tmp_path: Path, name: str) -> None:
     command = server_command(Settings(llm_model=name, models_dir=tmp_path, llm_port=8123))
-    options = dict(zip(command, command[1:], strict=False))
+    options = dict(pairwise(command))
     assert options["--model"] == (str(tmp_path / name) if name == EMBEDDED_LLM else name)
     assert options["--served-model-name"] == name
     assert (options["--host"], options["--port"]) == ("127.0.0.1", "8123")
