@@ -39,16 +39,18 @@ def _converse(client: httpx.Client, settings: Settings, locale: str, console: Co
         messages.append({"role": "assistant", "content": answer})
     verdict = chat["verdict"]
     broken = ", ".join(violation["rule_id"] for violation in verdict["violations"]) or "no rule broken"
-    console.print(f"{locale}: “{verdict['prompt']}” → {verdict['action']} ({broken}): {answer}", markup=False)
+    console.print(
+        f"{locale}: “{verdict['prompt']}” → {verdict['action']} ({broken}): {answer}", markup=False, soft_wrap=True
+    )
     body = {"prompt": verdict["prompt"], "locale": locale, "seed": SEED}
     response = client.post("/v1/images/generations", json=body)
     if response.status_code == 400 and response.json()["error"]["code"] == "content_policy_violation":
-        console.print("  not drawn", markup=False)
+        console.print("  not drawn", markup=False, soft_wrap=True)
         return
     picture = _json(response)["data"][0]
     path = settings.output_dir / f"demo-{locale}.png"
     path.write_bytes(base64.b64decode(picture["b64_json"]))
-    console.print(f"  drawn: “{picture['revised_prompt']}”, saved as {path}", markup=False)
+    console.print(f"  drawn: “{picture['revised_prompt']}”, saved as {path}", markup=False, soft_wrap=True)
 
 
 def _json(response: httpx.Response) -> Any:

