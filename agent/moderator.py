@@ -44,7 +44,10 @@ class _Outcome(NamedTuple):
 
 
 class Moderator:
-    """Policies, index and models, loaded once; `moderate` may be called concurrently."""
+    """Policies, index and models, loaded once; `moderate` may be called concurrently.
+
+    In one event loop: LangChain's models share HTTP clients in a process, and a client keeps the loop it was first in.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
