@@ -66,7 +66,7 @@ def _rules_to_ask(
     ranked = sorted(near, key=lambda rule_id: -near[rule_id])
     if detector is Detector.CASCADE:
         ranked = [rule_id for rule_id in ranked if CLEARLY_SAFE < near[rule_id] < CLEARLY_UNSAFE]
-    joint = [rule_id for rule_id, risk in company.items() if risk > CLEARLY_SAFE]
+    joint = [rule_id for rule_id in company if near.get(rule_id, 0.0) > CLEARLY_SAFE]
     return [policy.rules_by_id[rule_id] for rule_id in dict.fromkeys([*ranked[:MOST_ASKED], *joint])]
 
 

@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 from ruamel.yaml import YAML
 
+from agent.cli.policy_diff import diff
 from agent.cli.terminal import WRONG, console, fail, load_moderator, read_settings
 from agent.concepts import load_bank
 from agent.moderator import Moderator
@@ -20,7 +21,8 @@ from agent.policy import BASE, Policy, PolicyTest
 from agent.policy_files import PolicyError, UnknownLocaleError, json_schema, load_policies, lookup
 from agent.schema import ChatMessage, Detector, Verdict
 
-app = typer.Typer(no_args_is_help=True, help="List, show, check and test the policy files.")
+app = typer.Typer(no_args_is_help=True, help="List, show, check, compare and test the policy files.")
+app.command()(diff)
 
 Locale = Annotated[str, typer.Argument(help="BCP-47 locale, such as de-DE; `base` is the parent of all.")]
 Directory = Annotated[Path | None, typer.Option("--policies", help="Folder of policy files; else `policies_dir`.")]
