@@ -43,7 +43,7 @@ class ConceptBank(Strict):
 
 
 class Concept(NamedTuple):
-    """A row of the index; `rule_id` is None for what is safe under the policy, `topic` for all but unsafe phrases."""
+    """A row of the index; `rule_id` is None for what is safe here, `topic` for all but the bank's unsafe phrases."""
 
     text: str
     rule_id: str | None

@@ -22,7 +22,8 @@ FLAGGED = 0.5
 STRICT = 0.4  # with the LLM gone
 CLEARLY_SAFE, CLEARLY_UNSAFE = 0.25, 0.75  # between them the cascade asks the LLM
 MOST_ASKED = 2  # rules for one prompt; a third and a fifth added nothing to ROC-AUC
-# Fitted by logistic regression on 480 rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, one in three unsafe.
+# Fitted by logistic regression on rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, with a judge that saw
+# no foreign examples; not fitted anew since.
 # The cosine difference at even odds, not 0 since the best of many windows is biased upwards; and what moves them by e.
 MARGIN_AT_EVEN, MARGIN_SCALE = 0.015, 0.03
 # Log-odds of judge and neighbours add up, so that an injected instruction, which moves the judge alone, is held back.
@@ -83,12 +84,13 @@ def _reading(
     policy: Policy,
 ) -> Reading:
     """The rule at the highest risk, and any further one that the neighbours find too: a judge that has seen one offence
-    says yes to others readily."""
+    says yes to others readily. A rule with `only_with` is named beside its company, which is at no lower risk."""
     ranked = sorted(risks, key=lambda rule_id: -risks[rule_id])
     violations = [
         _violation(policy.rules_by_id[rule_id], risks[rule_id], found.get(rule_id, ()))
         for rule_id in ranked
-        if risks[rule_id] >= threshold and (rule_id == ranked[0] or near[rule_id] >= threshold)
+        if risks[rule_id] >= threshold
+        and (rule_id == ranked[0] or near[rule_id] >= threshold or policy.rules_by_id[rule_id].only_with)
     ]
     return Reading(violations, max(risks.values(), default=0.0), found, Status.OK, False)
 
