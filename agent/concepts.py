@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from agent.encoder import Encoder, Vector
 from agent.policy import Policy, Text
-from agent.policy_files import CONCEPTS_FILE, explain, read_yaml
+from agent.policy_files import PolicyError, concept_files, explain, read_yaml
 from agent.schema import Category, Span, Strict
 
 NEIGHBOURS = 32
@@ -33,7 +33,9 @@ class UnsafeConcept(Strict):
 
 
 class Topic(Strict):
-    category: Category | None
+    """Phrases on one matter. One file gives its category; others, by language, add phrases."""
+
+    category: Category | None = None
     unsafe: list[UnsafeConcept] = []
     safe: list[Text] = []
 
@@ -73,17 +75,34 @@ class Found(NamedTuple):
 
 
 def load_bank(directory: Path) -> ConceptBank:
-    """Read `concepts.yaml`.
+    """Read the files of `concepts/` and put together what they say on each topic.
 
     Raises:
         PolicyError: with file, line and what was expected.
     """
-    path = directory / CONCEPTS_FILE
-    document = read_yaml(path)
-    try:
-        return ConceptBank.model_validate(document)
-    except ValidationError as error:
-        raise explain(error, document, path) from None
+    topics, first_named, categorised = dict[str, Topic](), dict[str, tuple[Path, int]](), set[str]()
+    for path in concept_files(directory):
+        document = read_yaml(path)
+        try:
+            read = ConceptBank.model_validate(document)
+        except ValidationError as error:
+            raise explain(error, document, path) from None
+        for name, topic in read.topics.items():
+            line = document["topics"].lc.key(name)[0] + 1
+            first_named.setdefault(name, (path, line))
+            if (given := "category" in topic.model_fields_set) and name in categorised:
+                raise PolicyError(path, line, f"topics.{name}: expected no category, another file gives it")
+            categorised.update([name] if given else [])
+            whole = topics.get(name, Topic())
+            topics[name] = Topic(
+                category=topic.category or whole.category,
+                unsafe=[*whole.unsafe, *topic.unsafe],
+                safe=[*whole.safe, *topic.safe],
+            )
+    for name, (path, line) in first_named.items():
+        if name not in categorised:
+            raise PolicyError(path, line, f"topics.{name}: expected a category in one file, or a topic that has one")
+    return ConceptBank(topics=topics)
 
 
 def concepts_under(policy: Policy, bank: ConceptBank) -> list[Concept]:

@@ -22,12 +22,11 @@ FLAGGED = 0.5
 STRICT = 0.4  # with the LLM gone
 CLEARLY_SAFE, CLEARLY_UNSAFE = 0.25, 0.75  # between them the cascade asks the LLM
 MOST_ASKED = 2  # rules for one prompt; a third and a fifth added nothing to ROC-AUC
-# Fitted by logistic regression on rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, with a judge that saw
-# no foreign examples; not fitted anew since.
+# Fitted by logistic regression on rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, one unsafe in three.
 # The cosine difference at even odds, not 0 since the best of many windows is biased upwards; and what moves them by e.
 MARGIN_AT_EVEN, MARGIN_SCALE = 0.015, 0.03
 # Log-odds of judge and neighbours add up, so that an injected instruction, which moves the judge alone, is held back.
-NEIGHBOUR_WEIGHT, MOST_NEIGHBOUR_ODDS, BIAS = 1.5, 1.5, 0.2
+JUDGE_WEIGHT, NEIGHBOUR_WEIGHT, MOST_NEIGHBOUR_ODDS, BIAS = 1.3, 1.3, 1.5, 0.75
 SPANS_KEPT = 1
 
 
@@ -112,7 +111,7 @@ def _risk(margin: float) -> float:
 
 def _fused(judged: float, neighbours: float) -> float:
     beside = min(max(_log_odds(neighbours), -MOST_NEIGHBOUR_ODDS), MOST_NEIGHBOUR_ODDS)
-    return _probability(_log_odds(judged) + NEIGHBOUR_WEIGHT * beside + BIAS)
+    return _probability(JUDGE_WEIGHT * _log_odds(judged) + NEIGHBOUR_WEIGHT * beside + BIAS)
 
 
 def _probability(log_odds: float) -> float:

@@ -19,7 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from agent.policy import BASE, DisabledRule, Policy, PolicyFile, Rule
 from agent.schema import Category
 
-CONCEPTS_FILE = "concepts.yaml"
+CONCEPTS = "concepts"
 MAX_LOCALE = 64  # RFC 5646 section 4.4.1 lets a limit be set from 35 up; this is the decision log's column
 _WORDING = {"id", "message", "sources"}  # what a place may say in its own words about a rule that holds everywhere
 _MINORS = Category.CHILD_SEXUAL_EXPLOITATION
@@ -43,17 +43,23 @@ def load_policies(directory: Path) -> dict[str, Policy]:
     Raises:
         PolicyError: on the first file that is wrong; none is served then.
     """
-    paths = {path.stem: path for path in sorted(directory.glob("*.yaml")) if path.name != CONCEPTS_FILE}
+    paths = {path.stem: path for path in sorted(directory.glob("*.yaml"))}
     if BASE not in paths:
         raise PolicyError(directory / f"{BASE}.yaml", 1, "expected a base policy; every other one inherits from it")
     documents = {locale: read_yaml(path) for locale, path in paths.items()}
     files = {locale: _parse(documents[locale], paths[locale]) for locale in paths}
     resolved = {locale: _resolve(locale, files, documents, paths) for locale in paths}
-    bank = read_yaml(directory / CONCEPTS_FILE) if (directory / CONCEPTS_FILE).is_file() else None
-    if isinstance(bank, Mapping) and "topics" in bank:  # what else may be wrong with it, `load_bank` says
+    banks = [read_yaml(path) for path in concept_files(directory)]
+    known = {topic for bank in banks if isinstance(bank, Mapping) for topic in bank.get("topics") or ()}
+    if known:  # what else may be wrong with the bank, `load_bank` says
         for locale, policy in resolved.items():
-            _check_topics(policy, set(bank["topics"] or ()), documents[locale], paths[locale])
+            _check_topics(policy, known, documents[locale], paths[locale])
     return resolved
+
+
+def concept_files(directory: Path) -> list[Path]:
+    """The files of the concept bank that belongs to a directory of policies."""
+    return sorted((directory / CONCEPTS).glob("*.yaml"))
 
 
 def lookup(policies: dict[str, Policy], locale: str) -> tuple[str, Policy]:
@@ -169,7 +175,7 @@ def _check_topics(policy: Policy, known: set[str], document: Any, path: Path) ->
         line = _locate(document, ["rules", *written])[0]
         for topic in (*rule.topics, *rule.only_with):
             if topic not in known:
-                raise PolicyError(path, line, f"rules.{rule.id}: expected topics of {CONCEPTS_FILE}, not {topic!r}")
+                raise PolicyError(path, line, f"rules.{rule.id}: expected topics of the concept bank, not {topic!r}")
         for topic in rule.topics:
             if other := claimed.get(topic):
                 raise PolicyError(path, line, f"rules.{rule.id}: expected {topic!r} under one rule, {other!r} has it")

@@ -26,7 +26,7 @@ from agent.cli.terminal import (
     read_settings,
 )
 from agent.moderator import Moderator
-from agent.policy_files import CONCEPTS_FILE, UnknownLocaleError, lookup
+from agent.policy_files import UnknownLocaleError, concept_files, lookup
 from agent.schema import Detector, Status
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def text(
         policy = lookup(moderator.policies, place)[1]
         asked = detector or settings.detector or policy.detector
         models = settings.encoder if asked is Detector.NEAREST else f"{settings.encoder}+{settings.llm_model}"
-        bank = sha256((settings.policies_dir / CONCEPTS_FILE).read_bytes()).hexdigest()
+        bank = sha256(b"".join(file.read_bytes() for file in concept_files(settings.policies_dir))).hexdigest()
         by = f"{asked} {policy.locale} {policy.hash[:12]} {bank[:12]} {models}"
         with noted_once():
             scores = asyncio.run(_scores(moderator, chosen, place, asked, by, output))

@@ -64,7 +64,7 @@ def search(
 
     Similarities are cosines. `safe` is the similarity to the nearest concept that is safe under the policy, and the
     margin is what the unsafe one is nearer by: above 0 the words are on the unsafe side, and the detector's probability
-    rises with it. Mend what is wrongly caught with a safe phrase in concepts.yaml, what is missed with an unsafe one.
+    rises with it. Mend what is wrongly caught with a safe phrase in concepts/, what is missed with an unsafe one.
 
     Example: propriety index search --locale ar-SA "a woman holding a wine glass on a beach"
 

@@ -1,4 +1,4 @@
-"""The real LLM behind moderator and model."""
+"""The real LLM behind moderator and model, and the head of small policies."""
 
 import pytest
 from langchain_openai import ChatOpenAI
@@ -6,6 +6,23 @@ from langchain_openai import ChatOpenAI
 from agent.llm import chat_model
 from agent.moderator import Moderator
 from agent.settings import Settings
+
+HEAD = """\
+locale: base
+extends: null
+title: Everywhere
+version: 2026-01-01
+detector: cascade
+severities:
+  low: {action: allow}
+  medium: {action: rewrite, wxi: 0.8, tau_gc: 0.2}
+  high: {action: block}
+  critical: {action: block}
+message:
+  rewrite: {en: Changed.}
+  block: {en: Blocked.}
+rules:
+"""
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +40,9 @@ def model(llm_url: str) -> ChatOpenAI:
 def gone() -> ChatOpenAI:
     """An LLM whose server is not there."""
     return chat_model(Settings(llm_url="http://127.0.0.1:9/v1"))
+
+
+@pytest.fixture(scope="session")
+def head() -> str:
+    """The beginning of a base policy, to which a test adds its rules."""
+    return HEAD

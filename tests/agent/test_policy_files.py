@@ -49,6 +49,12 @@ def write(folder: Path, **files: str) -> Path:
     return folder
 
 
+def write_bank(folder: Path, **files: str) -> Path:
+    (folder / "concepts").mkdir(exist_ok=True)
+    write(folder / "concepts", **files)
+    return folder
+
+
 def test_the_policies_that_ship_are_sound_and_the_bank_is_large() -> None:
     directory = Settings().policies_dir
     assert set(load_policies(directory)) >= {"base", "en-US", "fr-FR", "de-DE", "ar-SA", "th-TH"}
@@ -113,11 +119,35 @@ def test_a_topic_that_is_unknown_or_claimed_twice_is_refused_with_its_line(
     rule = "category: hate, severity: low, definition: d, message: {en: m}, sources: [s]"
     base = BASE + f"  - {{id: held, {rule}, topics: [pork]}}\n"
     bank = "topics: {alcohol: {category: null}, pork: {category: null}}\n"
-    assert set(load_policies(write(tmp_path, base=base, de_DE=CHILD, concepts=bank))) == {"base", "de-DE"}
+    write_bank(tmp_path, shared=bank)
+    assert set(load_policies(write(tmp_path, base=base, de_DE=CHILD))) == {"base", "de-DE"}
     write(tmp_path, de_DE=CHILD.replace(old, new.replace("RULE", f"id: b.rule, {rule}")))
     with pytest.raises(PolicyError, match=re.escape(expected)) as refusal:
         load_policies(tmp_path)
     assert (refusal.value.path.name, refusal.value.line) == ("de-DE.yaml", line)
+
+
+def test_the_bank_is_put_together_from_its_files_in_whatever_order_they_come(tmp_path: Path) -> None:
+    german = "topics: {alcohol: {unsafe: [{text: ein Bier, safe: [ein Tee]}], safe: [ein Glas Wasser]}}\n"
+    shared = "topics: {alcohol: {category: regulated_substances, safe: [a glass of water]}}\n"
+    topic = load_bank(write_bank(tmp_path, de=german, shared=shared)).topics["alcohol"]
+    assert (topic.category, [unsafe.text for unsafe in topic.unsafe]) == ("regulated_substances", ["ein Bier"])
+    assert set(topic.safe) == {"ein Glas Wasser", "a glass of water"}
+
+
+@pytest.mark.parametrize(
+    ("german", "expected"),
+    [
+        ("topics:\n  alcohl: {safe: [ein Tee]}\n", "a category in one file"),
+        ("topics:\n  alcohol: {category: gambling}\n", "another file gives it"),
+    ],
+    ids=["a typo", "two categories"],
+)
+def test_a_topic_has_its_category_from_one_file(tmp_path: Path, german: str, expected: str) -> None:
+    write_bank(tmp_path, ar="topics: {alcohol: {category: regulated_substances}}\n", de=german)
+    with pytest.raises(PolicyError, match=expected) as refusal:
+        load_bank(tmp_path)
+    assert (refusal.value.path.name, refusal.value.line) == ("de.yaml", 2)
 
 
 @pytest.mark.parametrize(

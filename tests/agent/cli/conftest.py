@@ -4,21 +4,7 @@ from pathlib import Path
 
 import pytest
 
-BASE = """
-locale: base
-extends: null
-title: Everywhere
-version: 2026-01-01
-detector: nearest
-severities:
-  low: {action: allow}
-  medium: {action: rewrite, wxi: 0.8, tau_gc: 0.2}
-  high: {action: block}
-  critical: {action: block}
-message:
-  rewrite: {en: Changed., ar: تم التغيير.}
-  block: {en: Blocked., ar: محظور.}
-rules:
+RULES = """\
   - id: weapons
     category: indiscriminate_weapons
     severity: high
@@ -55,12 +41,16 @@ topics:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workplace(head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory; the settings point at the policies beside it."""
     policies, home = tmp_path / "policies", tmp_path / "home"
-    policies.mkdir()
+    (policies / "concepts").mkdir(parents=True)
     home.mkdir()
-    for name, text in {"base": BASE, "ar-SA": ARABIC, "concepts": CONCEPTS}.items():
+    for name, text in {
+        "base": head.replace("cascade", "nearest") + RULES,
+        "ar-SA": ARABIC,
+        "concepts/shared": CONCEPTS,
+    }.items():
         (policies / f"{name}.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(home)
     monkeypatch.setenv("PROPRIETY_POLICIES_DIR", str(policies))

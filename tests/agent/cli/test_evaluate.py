@@ -91,7 +91,7 @@ def test_scores_made_another_way_are_not_mixed(change):
 
 def test_scores_under_an_edited_concept_bank_are_not_mixed(workplace):
     run("--set", "captions", "--output", "scores.jsonl")
-    with (workplace.parent / "policies" / "concepts.yaml").open("a") as bank:
+    with (workplace.parent / "policies" / "concepts" / "shared.yaml").open("a") as bank:
         bank.write("# edited\n")
     assert run("--set", "captions", "--output", "scores.jsonl").exit_code == 2
 

@@ -59,8 +59,8 @@ def test_search_refuses_what_it_cannot_look_up(arguments):
 
 
 def test_a_wrong_concept_bank_ends_with_2_and_its_place(workplace):
-    (workplace.parent / "policies" / "concepts.yaml").write_text("topcs: {}\n")
+    (workplace.parent / "policies" / "concepts" / "shared.yaml").write_text("topcs: {}\n")
     for arguments in (("build",), ("search", "a tree")):
         result = run(*arguments)
         assert result.exit_code == 2
-        assert "concepts.yaml:1" in result.stderr
+        assert "shared.yaml:1" in result.stderr

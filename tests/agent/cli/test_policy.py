@@ -1,6 +1,7 @@
 """`propriety policy` shows what holds, and `lint` says where a file is wrong."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,7 @@ rules:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "base.yaml").write_text(BASE, encoding="utf-8")
     (tmp_path / "de-DE.yaml").write_text(CHILD, encoding="utf-8")
-    bank = (Settings().policies_dir / "concepts.yaml").read_text(encoding="utf-8")
-    (tmp_path / "concepts.yaml").write_text(bank, encoding="utf-8")
+    shutil.copytree(Settings().policies_dir / "concepts", tmp_path / "concepts")
     return tmp_path
 
 
