@@ -7,7 +7,7 @@ So each policy has an index of its own over the one bank, and a wine glass is a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,6 +122,12 @@ def concepts_under(policy: Policy, bank: ConceptBank) -> list[Concept]:
     return list(dict.fromkeys(rows))
 
 
+def encode_missing(concepts: Iterable[Concept], encoder: Encoder, known: dict[str, Vector]) -> None:
+    """Add to `known`, vectors by text, those that it lacks: policies share most concepts, and encoding is slow."""
+    if missing := list({concept.text: None for concept in concepts if concept.text not in known}):
+        known.update(zip(missing, encoder.encode(missing), strict=True))
+
+
 def windows_of(prompt: str) -> list[Span]:
     """The whole prompt first, then its stretches of two to five words, at most `MAX_WINDOWS` in all.
 
@@ -147,11 +153,10 @@ class ConceptIndex:
     """FAISS inner-product index over the concepts of one policy."""
 
     def __init__(self, policy: Policy, bank: ConceptBank, encoder: Encoder, known: dict[str, Vector]) -> None:
-        """`known` holds vectors by text and is added to: policies share most concepts, and encoding is what costs."""
+        """`known` holds vectors by text, and is added to."""
         self.concepts = concepts_under(policy, bank)
         self._encoder = encoder
-        unknown = list({concept.text: None for concept in self.concepts if concept.text not in known})
-        known.update(zip(unknown, encoder.encode(unknown), strict=True) if unknown else ())
+        encode_missing(self.concepts, encoder, known)
         vectors = np.stack([known[concept.text] for concept in self.concepts])
         self._index: Any = faiss.IndexFlatIP(vectors.shape[1])
         self._index.add(vectors)

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.compose import compose
-from agent.concepts import ConceptIndex, load_bank
+from agent.concepts import ConceptIndex, concepts_under, encode_missing, load_bank
 from agent.decide import Decision, decide
 from agent.detect import Reading, detect
 from agent.encoder import load_encoder
 from agent.judge import judge
 from agent.llm import LLMUnavailableError, chat_model
 from agent.normalise import variants
-from agent.policy import BASE, Policy
+from agent.policy import BASE, Policy, Rule
 from agent.policy_files import load_policies, lookup
 from agent.record import DecisionLog
 from agent.rewrite import rewrite
@@ -49,14 +49,15 @@ class Moderator:
     In one event loop: LangChain's models share HTTP clients in a process, and a client keeps the loop it was first in.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, policies: dict[str, Policy] | None = None) -> None:
+        """`policies` are those of the settings, or others that are tried."""
         self.settings = settings
-        self.policies = load_policies(settings.policies_dir)
-        bank, self._encoder = load_bank(settings.policies_dir), load_encoder(settings.encoder)
-        with kept_vectors(settings.data_dir, self._encoder) as known:
-            self._indexes = {
-                name: ConceptIndex(policy, bank, self._encoder, known) for name, policy in self.policies.items()
-            }
+        self.policies = policies or load_policies(settings.policies_dir)
+        self._bank, self._encoder = load_bank(settings.policies_dir), load_encoder(settings.encoder)
+        with kept_vectors(settings.data_dir, self._encoder) as self._vectors:
+            for policy in self.policies.values():
+                encode_missing(concepts_under(policy, self._bank), self._encoder, self._vectors)
+        self._indexes = dict[str, ConceptIndex]()
         self._model = chat_model(settings)
         self._log = DecisionLog(settings.decision_log_url)
 
@@ -108,6 +109,14 @@ class Moderator:
         chosen = detector or self.settings.detector or policy.detector
         return await self._read(self._composed([ChatMessage(role="user", content=prompt)]), policy, chosen)
 
+    async def ask(self, policy: Policy, rule: Rule, prompt: str) -> float:
+        """What the LLM alone says of a prompt under one rule, as `judge` returns it. For checking a rule.
+
+        Raises:
+            LLMUnavailableError: as `judge`.
+        """
+        return (await judge(self._model, policy, [rule], prompt))[rule.id]
+
     async def ready(self) -> dict[str, str]:
         """Which parts can answer: `ok`, or what is wrong."""
         try:
@@ -117,6 +126,12 @@ class Moderator:
         except LLMUnavailableError as error:
             llm = f"degraded: {error}"
         return {"policies": "ok", "index": "ok", "llm": llm}
+
+    def _index(self, policy: Policy) -> ConceptIndex:
+        """Built when first asked for, from vectors at hand: there are more policies than a platform uses."""
+        if policy.locale not in self._indexes:
+            self._indexes[policy.locale] = ConceptIndex(policy, self._bank, self._encoder, self._vectors)
+        return self._indexes[policy.locale]
 
     def _composed(self, messages: Sequence[ChatMessage]) -> str:
         limit, longest = self.settings.max_prompt_chars, max((len(message.content) for message in messages), default=0)
@@ -148,19 +163,19 @@ class Moderator:
                 prompt,
                 reading,
                 lambda text: self._read(text, policy, detector),
-                self._indexes[policy.locale].similarity,
+                self._index(policy).similarity,
                 self._model if detector is not Detector.NEAREST and reading.status is Status.OK else None,
                 self.settings.rewrite_attempts,
             )
             timings["rewrite"] = _ms_since(rewriting)
         if safe_prompt is None:
             return _Outcome(reading, decision._replace(action=Action.BLOCK, wxi=None, tau_gc=None), None, None)
-        similarity = self._indexes[policy.locale].similarity
+        similarity = self._index(policy).similarity
         return _Outcome(reading, decision, safe_prompt, await asyncio.to_thread(similarity, prompt, safe_prompt))
 
     async def _read(self, prompt: str, policy: Policy, detector: Detector) -> Reading:
         """Raw and normalised text are both read, and what either breaks counts."""
-        index = self._indexes[policy.locale]
+        index = self._index(policy)
         readings = [await detect(text, policy, detector, index, self._model) for text in variants(prompt)]
         readings.sort(key=lambda reading: reading.score)
         violations = {violation.rule_id: violation for reading in readings for violation in reading.violations}

@@ -130,8 +130,18 @@ class Policy(Strict):
     )
 
     @property
+    def audience(self) -> str:
+        """The audience that is laid over the locale, or nothing."""
+        return self.locale.partition("-x-")[2]
+
+    @property
+    def tag(self) -> str:
+        """A BCP-47 tag that finds this policy: its locale, or for base one that has no policy of its own."""
+        return f"en{self.locale.removeprefix(BASE)}" if self.locale.startswith(BASE) else self.locale
+
+    @property
     def language(self) -> str:
-        return "en" if self.locale == BASE else langcodes.Language.get(self.locale).language or "en"
+        return langcodes.Language.get(self.tag).language or "en"
 
     @cached_property
     def hash(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,15 @@ class DecisionLog:
         query = select(DecisionRow.verdict).order_by(DecisionRow.created_at.desc()).limit(limit)
         with Session(self._engine) as session:
             return [Verdict.model_validate(verdict) for verdict in session.scalars(query)]
+
+    def since(self, start: dt.datetime) -> Iterator[Verdict]:
+        """The verdicts from `start` on, newest first."""
+        query = select(DecisionRow.verdict).where(DecisionRow.created_at >= start)
+        with Session(self._engine) as session:
+            for verdict in session.scalars(
+                query.order_by(DecisionRow.created_at.desc()).execution_options(yield_per=500)
+            ):
+                yield Verdict.model_validate(verdict)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -12,7 +12,6 @@ import httpx
 import numpy as np
 import typer
 
-from agent.policy import BASE
 from agent.policy_files import load_policies
 from agent.schema import Detector
 from agent.settings import Settings
@@ -52,7 +51,7 @@ def main(
     settings = Settings()
     url = f"http://127.0.0.1:{settings.port}"
     policies = load_policies(settings.policies_dir).values()
-    tests = [("en" if p.locale == BASE else p.locale, test.prompt) for p in policies for test in p.tests]
+    tests = [(policy.tag, test.prompt) for policy in policies for test in policy.tests]
     typer.echo("| detector | at once | prompts | p50 ms | p95 ms | prompts/s | LLM calls a prompt | prefix cache |")
     typer.echo("|---|---|---|---|---|---|---|---|")
     for one in detector or list(Detector):

@@ -1,12 +1,14 @@
 """The policies that ship, run through the real agent on their own tests."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from agent.cli.policy_test import met, verdicts_on
 from agent.moderator import BLOCKED_UNJUDGED, Moderator
-from agent.policy import BASE, Policy, PolicyTest
+from agent.policy import Policy, PolicyTest
 from agent.policy_files import load_policies
 from agent.schema import Action, ChatMessage, Detector, Status, Verdict
 from agent.settings import Settings
@@ -30,29 +32,40 @@ each_own_test = pytest.mark.parametrize(
 )
 
 
-def verdict_on(loop: asyncio.Runner, moderator: Moderator, policy: Policy, prompt: str, detector: Detector) -> Verdict:
-    locale = "en" if policy.locale == BASE else policy.locale
-    return loop.run(moderator.moderate([ChatMessage(role="user", content=prompt)], locale, detector))
+Judged = Callable[[Moderator, Detector | None, Policy, PolicyTest], Verdict]
+
+
+@pytest.fixture(scope="module")
+def verdict_on(loop: asyncio.Runner) -> Judged:
+    """A policy's tests are asked all at once, since an LLM server batches, and each is answered from that."""
+    asked: dict[tuple[str, Detector | None], dict[str, Verdict]] = {}
+
+    def verdict(moderator: Moderator, detector: Detector | None, policy: Policy, test: PolicyTest) -> Verdict:
+        if (key := (policy.locale, detector)) not in asked:
+            verdicts = loop.run(verdicts_on(moderator, [(policy, each) for each in policy.tests], detector))
+            asked[key] = {each.prompt: verdicts[index] for index, each in enumerate(policy.tests)}
+        return asked[key][test.prompt]
+
+    return verdict
 
 
 @each_own_test
 def test_a_policys_own_test_holds_with_the_embedded_judge(
-    loop: asyncio.Runner, judging: Moderator, policy: Policy, test: PolicyTest
+    judging: Moderator, verdict_on: Judged, policy: Policy, test: PolicyTest
 ) -> None:
-    verdict = verdict_on(loop, judging, policy, test.prompt, policy.detector)
-    assert (verdict.status, verdict.action) == (Status.OK, test.expect.action)
-    assert test.expect.rule is None or test.expect.rule in {violation.rule_id for violation in verdict.violations}
+    verdict = verdict_on(judging, None, policy, test)
+    assert (verdict.status, met(test, verdict)) == (Status.OK, True), verdict
 
 
 @each_own_test
 def test_a_policys_own_test_holds_with_the_neighbours_alone(
-    loop: asyncio.Runner, moderator: Moderator, policy: Policy, test: PolicyTest
+    moderator: Moderator, verdict_on: Judged, policy: Policy, test: PolicyTest
 ) -> None:
-    verdict = verdict_on(loop, moderator, policy, test.prompt, Detector.NEAREST)
+    verdict = verdict_on(moderator, Detector.NEAREST, policy, test)
     unjudged = any(violation.category in BLOCKED_UNJUDGED for violation in verdict.violations)
-    expected = Action.BLOCK if unjudged and test.expect.action is Action.REWRITE else test.expect.action
-    assert verdict.action is expected
-    assert test.expect.rule is None or test.expect.rule in {violation.rule_id for violation in verdict.violations}
+    if unjudged and test.expect.action is Action.REWRITE:
+        test = test.model_copy(update={"expect": test.expect.model_copy(update={"action": Action.BLOCK})})
+    assert met(test, verdict), verdict
 
 
 def test_the_same_scene_is_drawn_in_one_place_and_rewritten_in_another(

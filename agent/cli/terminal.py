@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import NoReturn
 
@@ -14,8 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy.exc import SQLAlchemyError
 
+from agent.concepts import load_bank
 from agent.moderator import Moderator
-from agent.policy_files import PolicyError
+from agent.policy import BASE, Policy
+from agent.policy_files import PolicyError, UnknownLocaleError, load_policies, lookup
 from agent.schema import Verdict
 from agent.settings import Settings
 
@@ -42,14 +45,34 @@ def read_settings() -> Settings:
         fail(f"propriety.toml: {error}")
 
 
-def load_moderator(settings: Settings) -> Moderator:
+def load_moderator(settings: Settings, policies: dict[str, Policy] | None = None) -> Moderator:
     """The moderator, or the end of the command where the policies or the decision log cannot be used."""
     try:
-        return Moderator(settings)
+        return Moderator(settings, policies)
     except PolicyError as error:
         fail(error)
     except (OSError, SQLAlchemyError) as error:
         fail(f"the moderator cannot start: {error}", WRONG)
+
+
+def read_policies(directory: Path | None, instead: Path | None = None) -> dict[str, Policy]:
+    """The policies, or the end of the command where a file is wrong."""
+    directory = directory or read_settings().policies_dir
+    try:
+        load_bank(directory)
+        return load_policies(directory, instead)
+    except PolicyError as error:
+        fail(error, WRONG)
+
+
+def policy_of(policies: dict[str, Policy], locale: str) -> Policy:
+    """The policy of a locale, `base` too, or the end of the command where the locale is wrong."""
+    if locale == BASE:
+        return policies[BASE]
+    try:
+        return lookup(policies, locale)[1]
+    except UnknownLocaleError as error:
+        fail(error)
 
 
 class _Once(logging.Filter):

@@ -1,4 +1,4 @@
-"""`propriety policy` shows what holds, and `lint` says where a file is wrong."""
+"""`propriety policy` shows what holds."""
 
 import json
 import shutil
@@ -67,25 +67,6 @@ def test_show_prints_the_resolved_policy_as_yaml(folder: Path) -> None:
 def test_show_refuses_a_malformed_locale(folder: Path) -> None:
     result = CliRunner().invoke(app, ["policy", "show", "../base", "--policies", str(folder)])
     assert result.exit_code == 2
-
-
-def test_lint_passes_sound_files(folder: Path) -> None:
-    assert CliRunner().invoke(app, ["policy", "lint", "--policies", str(folder)]).exit_code == 0
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "place"),
-    [
-        ("severity: low", "severty: low", "de-DE.yaml:6: "),
-        ("2026-01-02", "2026-99-99", "de-DE.yaml:1: "),
-        ("Deutschland", "a\x00b", "de-DE.yaml:1: "),
-    ],
-)
-def test_lint_prints_file_and_line_and_fails(folder: Path, old: str, new: str, place: str) -> None:
-    (folder / "de-DE.yaml").write_text(CHILD.replace(old, new), encoding="utf-8")
-    result = CliRunner().invoke(app, ["policy", "lint", "--policies", str(folder)])
-    assert result.exit_code == 1
-    assert place in result.output
 
 
 def test_schema_is_json_that_refuses_unknown_keys() -> None:

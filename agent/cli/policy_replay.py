@@ -1,0 +1,138 @@
+"""`propriety policy replay`: what a changed policy would have decided on what was asked of late."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import re
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from agent.cli.journal import work_through
+from agent.cli.terminal import (
+    INTERRUPTED,
+    WRONG,
+    console,
+    errors,
+    fail,
+    load_moderator,
+    noted_once,
+    progress_bar,
+    read_policies,
+    read_settings,
+)
+from agent.moderator import BadPromptError, Moderator
+from agent.policy_files import UnknownLocaleError, lookup, read_yaml
+from agent.record import DecisionLog
+from agent.schema import ChatMessage, Detector, Status, Verdict
+
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The policy as it would be, in a file.")],
+    since: Annotated[str, typer.Option(help="How far back: a number and m, h, d or w.")] = "7d",
+    limit: Annotated[int, typer.Option(min=1, help="Different prompts at most, the newest first.")] = 1000,
+    samples: Annotated[int, typer.Option(min=0, help="Changed decisions that are shown.")] = 20,
+    detector: Annotated[Detector | None, typer.Option(help="Instead of the policies' own.")] = None,
+) -> None:
+    """Decide the logged prompts again under a changed policy, and show what would change. Nothing is served or logged.
+
+    The file takes the place of the policy of its `locale`, in whatever inherits from that one too.
+
+    Example: propriety policy replay drafts/ar-SA.yaml --since 7d
+
+    Exit status: 0 replayed, whatever changes; 1 a policy or the decision log cannot be used; 2 an argument is wrong;
+    130 interrupted.
+    """
+    settings, start = read_settings(), dt.datetime.now(dt.UTC) - _duration(since)
+    policies = read_policies(settings.policies_dir, instead=file)
+    locale = str(read_yaml(file)["locale"])
+    try:
+        log = DecisionLog(settings.decision_log_url)
+        logged = list(log.since(start))
+        log.close()
+    except (OSError, SQLAlchemyError) as error:
+        fail(f"the decision log cannot be read: {error}", WRONG)
+    asked: dict[tuple[str, str], Verdict] = {}
+    times = Counter[tuple[str, str]]()
+    for verdict in logged:
+        try:
+            concerned = locale in lookup(policies, verdict.locale)[1].lineage
+        except UnknownLocaleError:  # an audience that is gone
+            continue
+        if concerned and verdict.status is not Status.ERROR:
+            key = (verdict.locale, verdict.prompt)
+            times[key] += 1
+            asked.setdefault(key, verdict)
+    chosen = dict(list(asked.items())[:limit])
+    with TemporaryDirectory() as folder:
+        elsewhere = settings.model_copy(update={"database_url": f"sqlite:///{folder}/replay.db"})
+        moderator = load_moderator(elsewhere, policies)
+        try:
+            with noted_once():
+                again = asyncio.run(_again(moderator, chosen, detector))
+        except KeyboardInterrupt:
+            fail("interrupted; nothing was changed", INTERRUPTED)
+    _print(chosen, again, times, locale, since, samples)
+    if without := sum(verdict.status is Status.DEGRADED for verdict in again.values()):
+        errors.print(f"{without} prompts were judged without the LLM, which did not answer", style="red")
+
+
+def _duration(text: str) -> dt.timedelta:
+    if not (match := re.fullmatch(r"(\d{1,4})([mhdw])", text)):
+        raise typer.BadParameter(f"{text!r} is not a number and m, h, d or w, such as 7d", param_hint="--since")
+    return dt.timedelta(**{UNITS[match[2]]: int(match[1])})
+
+
+async def _again(
+    moderator: Moderator, asked: dict[tuple[str, str], Verdict], detector: Detector | None
+) -> dict[tuple[str, str], Verdict]:
+    again: dict[tuple[str, str], Verdict] = {}
+    with progress_bar("Replaying") as progress:
+        task = progress.add_task("", total=len(asked))
+
+        async def decide(key: tuple[str, str]) -> None:
+            locale, prompt = key
+            with suppress(BadPromptError):  # the limits have changed since
+                again[key] = await moderator.moderate([ChatMessage(role="user", content=prompt)], locale, detector)
+            progress.advance(task)
+
+        await work_through(iter(asked), decide)
+    return again
+
+
+def _print(
+    before: dict[tuple[str, str], Verdict],
+    after: dict[tuple[str, str], Verdict],
+    times: Counter[tuple[str, str]],
+    locale: str,
+    since: str,
+    samples: int,
+) -> None:
+    changed = [key for key in after if before[key].action is not after[key].action]
+    counts = Counter[tuple[str, str]]()
+    for key in after:
+        counts[before[key].action.value, after[key].action.value] += times[key]
+    table = Table("was", "would be", "decisions", title=f"Under the new {locale}, of the last {since}")
+    for (was, would), count in sorted(counts.items()):
+        table.add_row(was, would, str(count), style=None if was == would else "bold")
+    console.print(table)
+    if changed[:samples]:
+        shown = Table("locale", Column("prompt", overflow="fold"), "was", "would be", "times")
+        for key in sorted(changed, key=lambda key: -times[key])[:samples]:
+            shown.add_row(*key, _decided(before[key]), _decided(after[key]), str(times[key]))
+        console.print(shown)
+    console.print(f"{len(changed)} of {len(after)} different prompts would be decided otherwise")
+
+
+def _decided(verdict: Verdict) -> str:
+    rules = ", ".join(violation.rule_id for violation in verdict.violations)
+    return f"{verdict.action.value} ({rules})" if rules else verdict.action.value
