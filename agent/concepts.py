@@ -194,8 +194,3 @@ class ConceptIndex:
             nearest_safe = np.where(safe[rows], similarities, least[:, None]).max(axis=1)
             beside[rule_id] = float((nearest_within - nearest_safe).max())
         return Found(found, beside)
-
-    def similarity(self, text: str, other: str) -> float:
-        """Cosine similarity of two texts, clipped to [0, 1]."""
-        left, right = self._encoder.encode([text, other])
-        return float(np.clip(left @ right, 0.0, 1.0))

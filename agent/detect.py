@@ -31,13 +31,17 @@ SPANS_KEPT = 1
 
 
 class Reading(NamedTuple):
-    """What a detector made of a prompt; `score` in [0, 1] is the highest risk of any rule."""
+    """What a detector made of a prompt; `score` in [0, 1] is the highest risk of any rule.
+
+    `near` is the neighbours' risk by rule, `answers` what the judge said of those rules that it was asked about.
+    """
 
     violations: list[Violation]
     score: float
-    found: Mapping[str, Sequence[Window]]
-    status: Status
-    judged: bool
+    found: Mapping[str, Sequence[Window]] = {}
+    near: Mapping[str, float] = {}
+    answers: Mapping[str, float] = {}
+    status: Status = Status.OK
 
 
 async def detect(text: str, policy: Policy, detector: Detector, index: ConceptIndex, model: ChatOpenAI) -> Reading:
@@ -55,7 +59,7 @@ async def detect(text: str, policy: Policy, detector: Detector, index: ConceptIn
         return _reading(near, near, STRICT, found, policy)._replace(status=Status.DEGRADED)
     kept = near if detector is Detector.CASCADE else {}
     fused = {rule_id: _fused(answer, near.get(rule_id, 0.0)) for rule_id, answer in answers.items()}
-    return _reading(_joined({**kept, **fused}, company), near, FLAGGED, found, policy)._replace(judged=True)
+    return _reading(_joined({**kept, **fused}, company), near, FLAGGED, found, policy)._replace(answers=answers)
 
 
 def _rules_to_ask(
@@ -91,7 +95,7 @@ def _reading(
         if risks[rule_id] >= threshold
         and (rule_id == ranked[0] or near[rule_id] >= threshold or policy.rules_by_id[rule_id].only_with)
     ]
-    return Reading(violations, max(risks.values(), default=0.0), found, Status.OK, False)
+    return Reading(violations, max(risks.values(), default=0.0), found, near)
 
 
 def _violation(rule: Rule, risk: float, windows: Sequence[Window]) -> Violation:
@@ -110,14 +114,19 @@ def _risk(margin: float) -> float:
 
 
 def _fused(judged: float, neighbours: float) -> float:
-    beside = min(max(_log_odds(neighbours), -MOST_NEIGHBOUR_ODDS), MOST_NEIGHBOUR_ODDS)
-    return _probability(JUDGE_WEIGHT * _log_odds(judged) + NEIGHBOUR_WEIGHT * beside + BIAS)
+    return _probability(JUDGE_WEIGHT * log_odds(judged) + NEIGHBOUR_WEIGHT * neighbour_odds(neighbours) + BIAS)
 
 
 def _probability(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds))
 
 
-def _log_odds(probability: float) -> float:
+def neighbour_odds(near: float) -> float:
+    """What the neighbours' risk of a rule adds to the judge's log-odds, before it is weighed: never much."""
+    return min(max(log_odds(near), -MOST_NEIGHBOUR_ODDS), MOST_NEIGHBOUR_ODDS)
+
+
+def log_odds(probability: float) -> float:
+    """ln p/(1-p), of a probability that is never quite 0 or 1."""
     p = min(max(probability, 1e-4), 1 - 1e-4)
     return math.log(p / (1 - p))

@@ -93,19 +93,19 @@ class Moderator:
             tau_gc=decision.tau_gc,
             locale=tag,
             policy=PolicyRef(locale=policy.locale, version=policy.version.isoformat(), hash=policy.hash),
-            model=f"{self._encoder.name}+{self.settings.llm_model}" if reading.judged else self._encoder.name,
+            model=f"{self._encoder.name}+{self.settings.llm_model}" if reading.answers else self._encoder.name,
             message=self._message(policy, decision, reading.violations),
             timings_ms=timings,
         )
         await asyncio.to_thread(self._log.write, verdict)
         return verdict
 
-    async def read(self, prompt: str, locale: str, detector: Detector | None = None) -> Reading:
-        """Judge one prompt and leave it there: nothing is rewritten or logged. For measuring.
+    async def read(self, prompt: str, policy: Policy, detector: Detector | None = None) -> Reading:
+        """Judge one prompt and leave it there: nothing is rewritten or logged. For measuring, under any policy.
 
-        Raises: as `moderate`.
+        Raises:
+            BadPromptError: as `moderate`.
         """
-        _, policy = lookup(self.policies, locale)
         chosen = detector or self.settings.detector or policy.detector
         return await self._read(self._composed([ChatMessage(role="user", content=prompt)]), policy, chosen)
 
@@ -116,6 +116,11 @@ class Moderator:
             LLMUnavailableError: as `judge`.
         """
         return (await judge(self._model, policy, [rule], prompt))[rule.id]
+
+    def similarity(self, text: str, other: str) -> float:
+        """Cosine similarity of two texts, clipped to [0, 1]."""
+        left, right = self._encoder.encode([text, other])
+        return min(max(float(left @ right), 0.0), 1.0)
 
     async def ready(self) -> dict[str, str]:
         """Which parts can answer: `ok`, or what is wrong."""
@@ -129,9 +134,9 @@ class Moderator:
 
     def _index(self, policy: Policy) -> ConceptIndex:
         """Built when first asked for, from vectors at hand: there are more policies than a platform uses."""
-        if policy.locale not in self._indexes:
-            self._indexes[policy.locale] = ConceptIndex(policy, self._bank, self._encoder, self._vectors)
-        return self._indexes[policy.locale]
+        if policy.hash not in self._indexes:
+            self._indexes[policy.hash] = ConceptIndex(policy, self._bank, self._encoder, self._vectors)
+        return self._indexes[policy.hash]
 
     def _composed(self, messages: Sequence[ChatMessage]) -> str:
         limit, longest = self.settings.max_prompt_chars, max((len(message.content) for message in messages), default=0)
@@ -154,7 +159,7 @@ class Moderator:
         reading = await self._read(prompt, policy, detector)
         timings["detect"] = _ms_since(started)
         decision = decide(reading.violations, policy)
-        if not reading.judged and any(v.category in BLOCKED_UNJUDGED for v in reading.violations):
+        if not reading.answers and any(v.category in BLOCKED_UNJUDGED for v in reading.violations):
             decision = decision._replace(action=Action.BLOCK, wxi=None, tau_gc=None)
         safe_prompt: str | None = prompt if decision.action is Action.ALLOW else None
         if decision.action is Action.REWRITE:
@@ -163,25 +168,25 @@ class Moderator:
                 prompt,
                 reading,
                 lambda text: self._read(text, policy, detector),
-                self._index(policy).similarity,
+                self.similarity,
                 self._model if detector is not Detector.NEAREST and reading.status is Status.OK else None,
                 self.settings.rewrite_attempts,
             )
             timings["rewrite"] = _ms_since(rewriting)
         if safe_prompt is None:
             return _Outcome(reading, decision._replace(action=Action.BLOCK, wxi=None, tau_gc=None), None, None)
-        similarity = self._index(policy).similarity
-        return _Outcome(reading, decision, safe_prompt, await asyncio.to_thread(similarity, prompt, safe_prompt))
+        fidelity = await asyncio.to_thread(self.similarity, prompt, safe_prompt)
+        return _Outcome(reading, decision, safe_prompt, fidelity)
 
     async def _read(self, prompt: str, policy: Policy, detector: Detector) -> Reading:
         """Raw and normalised text are both read, and what either breaks counts."""
         index = self._index(policy)
-        readings = [await detect(text, policy, detector, index, self._model) for text in variants(prompt)]
-        readings.sort(key=lambda reading: reading.score)
+        reading = (detect(text, policy, detector, index, self._model) for text in variants(prompt))
+        readings = sorted(await asyncio.gather(*reading), key=lambda reading: reading.score)
         violations = {violation.rule_id: violation for reading in readings for violation in reading.violations}
         status = next((r.status for r in readings if r.status is not Status.OK), Status.OK)
-        judged = any(reading.judged for reading in readings)
-        return readings[-1]._replace(violations=list(violations.values()), status=status, judged=judged)
+        answers = {rule_id: answer for reading in readings for rule_id, answer in reading.answers.items()}
+        return readings[-1]._replace(violations=list(violations.values()), status=status, answers=answers)
 
     def _message(self, policy: Policy, decision: Decision, violations: list[Violation]) -> str | None:
         if decision.action is Action.ALLOW:
@@ -195,7 +200,7 @@ class Moderator:
 
 def _undetected(prompt: str, fail_open: bool) -> _Outcome:
     """With both detectors gone the risk counts as the highest, and nothing passes unless a setting says so."""
-    reading = Reading([], 1.0, {}, Status.ERROR, False)
+    reading = Reading([], 1.0, status=Status.ERROR)
     if fail_open:
         return _Outcome(reading, Decision(Action.ALLOW, None, 0.0, 0.0), prompt, 1.0)
     return _Outcome(reading, Decision(Action.BLOCK, None, None, None), None, None)

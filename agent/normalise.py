@@ -20,6 +20,8 @@ VISIBLE_FORMAT = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u08
 INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5")
 JOINING = re.compile(r"[\u0600-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u18af\ufe0f\U0001f3fb-\U0001f3ff]")
 FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e007a]+\U000e007f")
+EMOJI = re.compile("[\u2600-\u27bf\u2b50\U0001f300-\U0001f3fa\U0001f400-\U0001faff]")
+EMOJI_JOINTS = dict.fromkeys([0x200D, 0xFE0F, *range(0x1F3FB, 0x1F400)], None)
 OVERLAY = re.compile("(?<=[A-Za-z])[\u0334-\u0338]+")
 
 TO_LATIN = str.maketrans(
@@ -32,6 +34,8 @@ CYRILLIC_ONLY = re.compile(r"[A-Za-zЀ-ԯ]+")
 LATIN = re.compile(r"[A-Za-z]")
 
 LEET = str.maketrans("03457@$!", "oeastasi")
+LEET_DIGITS = re.compile("[0134578@$!]")
+LEET_WORDS = 3  # so many make the whole text leetspeak
 LEET_TOKEN = re.compile(r"(?<![\w@$%.])[A-Za-z0-9@$]+(?:![A-Za-z0-9@$]+)*(?![\w@$%])(?!\.\w)")
 # What may follow a number without being a word, and stems that are numbered.
 UNITS = frozenset("st nd rd th am pm mm cm km in ft kg lb oz px ml kb mb gb tb hz hr yr ds up er wd".split())  # noqa: SIM905
@@ -84,9 +88,15 @@ def normalise(text: str) -> str:
 
 
 def variants(text: str) -> list[str]:
-    """The readings to judge: the raw text first, then the normalised text where it differs."""
-    plain = normalise(text)
+    """The readings to judge: the raw text first, then the normalised one with emoji by name, where that differs."""
+    plain = _name_emoji(normalise(text))
     return [text] if plain == text else [text, plain]
+
+
+def _name_emoji(text: str) -> str:
+    """Pictographs by their Unicode names, "🍷" as "wine glass": encoders have seen few of them."""
+    named = EMOJI.sub(lambda match: f" {unicodedata.name(match.group(), '').lower()} ", text)
+    return text if named == text else " ".join(named.translate(EMOJI_JOINTS).split())
 
 
 def _nfkc(text: str) -> str:
@@ -120,11 +130,25 @@ def _fold_homoglyphs(text: str) -> str:
         cyrillic = token.translate(TO_CYRILLIC)
         return cyrillic if CYRILLIC_ONLY.fullmatch(token) and not LATIN.search(cyrillic) else token
 
-    return re.sub(r"\w+", fold, text)
+    folded = re.sub(r"\w+", fold, text)
+    # What is left may be whole words of look-alikes, "а" or "соре"; a text with one true Cyrillic letter keeps them.
+    latin = folded.translate(TO_LATIN)
+    return latin if folded != text and not CYRILLIC_GREEK.search(latin) else folded
 
 
 def _fold_leet(text: str) -> str:
+    tokens = LEET_TOKEN.findall(text)
+    read = [token for token in tokens if _leet_word(token)]
+    if len(read) >= LEET_WORDS and len(read) * 4 >= len(tokens):
+        return LEET_TOKEN.sub(lambda match: _leet_letters(match.group()), text)
     return LEET_TOKEN.sub(lambda match: _leet_word(match.group()) or match.group(), text)
+
+
+def _leet_letters(token: str) -> str:
+    """A token of a text that is leetspeak throughout: "4", "0f" and "7h3" are letters there too."""
+    if (word := _leet_word(token)) or not LEET_DIGITS.search(token) or (len(token) > 1 and token.isdigit()):
+        return word or token
+    return token.replace("1", "i").translate(LEET)
 
 
 def _leet_word(token: str) -> str | None:

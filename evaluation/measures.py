@@ -70,6 +70,19 @@ def share(flags: list[bool], seed: int) -> Estimate:
     return _estimate(hits / n, np.random.default_rng(seed).binomial(n, hits / n, RESAMPLES) / n)
 
 
+def expected_calibration_error(
+    probabilities: Floats, outcomes: npt.NDArray[np.bool_], weights: Floats | None = None
+) -> float:
+    """The mean distance of a probability from the share of outcomes that came true, in ten bins (Guo et al. 2017).
+
+    All of shape (n,), n ≥ 1; `weights`, where given, stand for how often a row occurs.
+    """
+    weights = np.ones(len(probabilities)) if weights is None else weights
+    bins = np.minimum((probabilities * 10).astype(int), 9)
+    gaps = [abs(np.sum((weights * (probabilities - outcomes))[bins == each])) for each in range(10)]
+    return float(sum(gaps) / weights.sum())
+
+
 def _histograms(unsafe: Floats, safe: Floats) -> tuple[Counts, Counts]:
     """How often each distinct score occurs, in rising order, as two arrays of shape (1, scores)."""
     values, places = np.unique(np.concatenate([unsafe, safe]), return_inverse=True)

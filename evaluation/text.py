@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
 from agent.moderator import BadPromptError, Moderator
+from agent.policy import Policy
 from agent.schema import Detector, Probability, Status, Strict
 from evaluation.measures import Discrimination, Estimate, discrimination, share
 
@@ -96,14 +97,10 @@ def sample(sets: Sets, limit: int, seed: int) -> Sets:
     return sampled
 
 
-async def score(moderator: Moderator, name: str, row: Row, locale: str, detector: Detector, by: str) -> Score:
-    """Judge one row of the set `name` without rewriting or logging it.
-
-    Raises:
-        UnknownLocaleError: the locale is malformed or unregistered.
-    """
+async def score(moderator: Moderator, name: str, row: Row, policy: Policy, detector: Detector, by: str) -> Score:
+    """Judge one row of the set `name` without rewriting or logging it."""
     try:
-        reading = await moderator.read(row.text, locale, detector)
+        reading = await moderator.read(row.text, policy, detector)
     except BadPromptError:
         return Score(set=name, id=row.id, score=None, flagged=False, status=Status.ERROR, by=by)
     flagged = bool(reading.violations)

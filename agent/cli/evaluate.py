@@ -26,6 +26,7 @@ from agent.cli.terminal import (
     read_settings,
 )
 from agent.moderator import Moderator
+from agent.policy import Policy
 from agent.policy_files import UnknownLocaleError, concept_files, lookup
 from agent.schema import Detector, Status
 
@@ -90,7 +91,7 @@ def text(
         bank = sha256(b"".join(file.read_bytes() for file in concept_files(settings.policies_dir))).hexdigest()
         by = f"{asked} {policy.locale} {policy.hash[:12]} {bank[:12]} {models}"
         with noted_once():
-            scores = asyncio.run(_scores(moderator, chosen, place, asked, by, output))
+            scores = asyncio.run(_scores(moderator, chosen, policy, asked, by, output))
         figures = report(chosen, scores, benign or [], seed)
     except (DataError, JournalError, OSError, UnknownLocaleError) as error:
         fail(error)
@@ -109,7 +110,7 @@ def text(
 
 
 async def _scores(
-    moderator: Moderator, sets: Sets, locale: str, detector: Detector, by: str, output: Path | None
+    moderator: Moderator, sets: Sets, policy: Policy, detector: Detector, by: str, output: Path | None
 ) -> Scores:
     from evaluation.text import Score, score
 
@@ -127,7 +128,7 @@ async def _scores(
 
         async def work(item: tuple[str, Row]) -> None:
             name, row = item
-            scored = await score(moderator, name, row, locale, detector, by)
+            scored = await score(moderator, name, row, policy, detector, by)
             scores[name, row.id] = scored
             append(file, scored)
             progress.advance(task)

@@ -122,7 +122,7 @@ async def _judged(moderator: Moderator, policies: list[Policy], judge: bool) -> 
         for policy in progress.track(policies):
             for rule in policy.rules:
                 for text in rule.safe_concepts:
-                    reading = await moderator.read(text, policy.tag, detector)
+                    reading = await moderator.read(text, policy, detector)
                     for violation in reading.violations:
                         problem = f"its safe concept {text!r} breaks {violation.rule_id}"
                         findings.append(Finding(policy.locale, rule.id, problem))

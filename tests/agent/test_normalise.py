@@ -111,3 +111,17 @@ def test_any_unicode_is_normalised_without_raising_and_idempotently(text: str) -
 def test_normalising_twice_changes_nothing_more_in_obfuscated_text(text: str) -> None:
     once = normalise(text)
     assert normalise(once) == once
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a woman with 🍷", "a woman with wine glass"),
+        ("👩🏽‍🌾 in a field ✨", "woman ear of rice in a field sparkles"),
+        ("كأس 🍷", "كأس wine glass"),
+        ("🇩🇪 flag", "🇩🇪 flag"),
+    ],
+)
+def test_emoji_are_read_by_their_names_too(text, expected):
+    assert variants(text)[-1] == expected
+    assert variants(text)[0] == text

@@ -109,5 +109,5 @@ def test_a_rewritten_prompt_keeps_the_scene_and_passes_the_judgement_it_failed(
     assert "beach" in verdict.safe_prompt
     assert "wine" not in verdict.safe_prompt
     assert verdict.fidelity > 0.8
-    again = loop.run(moderator.read(verdict.safe_prompt, "ar-SA", Detector.CASCADE))
+    again = loop.run(moderator.read(verdict.safe_prompt, moderator.policies["ar-SA"], Detector.CASCADE))
     assert (again.violations, again.status) == ([], Status.OK)

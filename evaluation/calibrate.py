@@ -1,0 +1,122 @@
+"""Fit the constants of `agent/detect.py` on labelled prompts: `python -m evaluation.calibrate --data DIR --set NAME …`.
+
+Two logistic regressions, as one unsafe prompt in three: the neighbours' margin alone, and the judge's log-odds with the
+neighbours' beside them, the weight of these found by search, since the riskiest rule counts and that is no sum. Printed
+with the expected calibration error where the fit was made and where each set was left out. Needs an LLM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+
+from agent import detect
+from agent.cli.journal import append, work_through, written
+from agent.cli.terminal import fail, load_moderator, noted_once, policy_of, progress_bar, read_settings
+from agent.moderator import Moderator
+from agent.policy import Policy
+from agent.schema import Detector, Strict
+from evaluation.measures import Floats, expected_calibration_error
+from evaluation.text import DataError, Id, Row, Sets, read_sets, sample
+
+UNSAFE_SHARE = 1 / 3
+HEADING = """\
+| neighbours / judge | JUDGE_WEIGHT | NEIGHBOUR_WEIGHT | BIAS | log loss | ECE | ECE, set left out |
+|---|---|---|---|---|---|---|"""
+RATIOS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+
+
+class Features(Strict):
+    """What the detectors see of a row: the neighbours' risk by rule, and the judge's P(yes) of the nearest rules."""
+
+    set: str
+    id: Id
+    unsafe: bool
+    near: dict[str, float]
+    answers: dict[str, float]
+
+
+async def features(moderator: Moderator, sets: Sets, policy: Policy, output: Path | None) -> list[Features]:
+    """Of each labelled row; those that `output` holds are read from there, and new ones are added to it."""
+    found = {(line.set, line.id): line for line in (written(output, Features) if output else ())}
+    items = [(name, row) for name, rows in sets.items() for row in rows if row.label in ("safe", "unsafe")]
+    with progress_bar("Judging") as progress, open(output or os.devnull, "ab") as file:
+        task = progress.add_task("", total=len(items))
+
+        async def one(item: tuple[str, Row]) -> None:
+            name, row = item
+            if (name, row.id) not in found:
+                read = await moderator.read(row.text, policy, Detector.LLM)
+                near, answers = dict(read.near), dict(read.answers)
+                line = Features(set=name, id=row.id, unsafe=row.label == "unsafe", near=near, answers=answers)
+                append(file, line)
+                found[name, row.id] = line
+            progress.advance(task)
+
+        await work_through(iter(items), one)
+    return [found[name, row.id] for name, row in items]
+
+
+def main(
+    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of the sets, one *.jsonl each.")],
+    sets: Annotated[list[str], typer.Option("--set", help="A set to fit on. Repeatable.")],
+    locale: Annotated[str, typer.Option(help="BCP-47 locale.")] = "en-US",
+    limit: Annotated[int, typer.Option(min=10, help="Rows of each set and label at most.")] = 120,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
+    output: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep what was judged here, and resume.")] = None,
+) -> None:
+    """Print the constants that fit, and how well calibrated they are."""
+    try:
+        chosen = sample(read_sets(data, sets), limit, seed)
+    except DataError as error:
+        fail(error)
+    moderator = load_moderator(read_settings())
+    policy = policy_of(moderator.policies, locale)
+    with noted_once():
+        rows = asyncio.run(features(moderator, chosen, policy, output))
+    unsafe, names = np.array([row.unsafe for row in rows]), np.array([row.set for row in rows])
+    nearest = np.array([detect.log_odds(max(row.near.values(), default=0.0)) for row in rows])
+    slope, intercept = _fit(nearest, unsafe)
+    even = detect.MARGIN_AT_EVEN - detect.MARGIN_SCALE * intercept / slope
+    typer.echo(f"MARGIN_AT_EVEN, MARGIN_SCALE = {even:.3f}, {detect.MARGIN_SCALE / slope:.3f}\n")
+    typer.echo(HEADING)
+    for ratio in RATIOS:
+        odds = np.array([_riskiest(row, ratio) for row in rows])
+        slope, intercept = _fit(odds, unsafe)
+        risks, left_out = _probability(slope * odds + intercept), np.empty(len(rows))
+        for name in set(names):
+            out = names == name
+            left_out[out] = _probability(np.polyval(_fit(odds[~out], unsafe[~out]), odds[out]))
+        weights = _weights(unsafe)
+        loss = -np.average(np.log(np.where(unsafe, risks, 1 - risks)), weights=weights)
+        errors = (expected_calibration_error(each, unsafe, weights) for each in (risks, left_out))
+        figures = (slope, ratio * slope, intercept, loss, *errors)
+        typer.echo(f"| {ratio} | {' | '.join(f'{figure:.3f}' for figure in figures)} |")
+
+
+def _riskiest(row: Features, ratio: float) -> float:
+    odds = (detect.log_odds(p) + ratio * detect.neighbour_odds(row.near[rule]) for rule, p in row.answers.items())
+    return max(odds, default=-10.0)
+
+
+def _fit(feature: Floats, unsafe: np.ndarray) -> tuple[float, float]:
+    fitted = LogisticRegression(C=1e6).fit(feature[:, None], unsafe, _weights(unsafe))
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+
+
+def _weights(unsafe: np.ndarray) -> Floats:
+    return np.where(unsafe, UNSAFE_SHARE / unsafe.sum(), (1 - UNSAFE_SHARE) / (~unsafe).sum()) * len(unsafe)
+
+
+def _probability(odds: Floats) -> Floats:
+    return 1 / (1 + np.exp(-odds))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,127 @@
+"""What becomes of unsafe prompts that are rewritten: `python -m evaluation.rewriting --data DIR --set NAME`.
+
+Of the unsafe rows that the policy would rewrite it is told how many get a safe prompt, which the moderator has judged;
+how many of those the neighbours alone call safe too; how like they are to what was asked, without the words that
+offended; how much longer or shorter; and how many keep the language. Needs an LLM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import py3langid  # type: ignore[import-untyped]
+import typer
+
+from agent.cli.journal import append, work_through, written
+from agent.cli.terminal import fail, load_moderator, noted_once, policy_of, progress_bar, read_settings
+from agent.moderator import BadPromptError, Moderator
+from agent.policy import Policy
+from agent.schema import Action, ChatMessage, Detector, Status, Strict, Verdict
+from evaluation.text import DataError, Id, Row, Sets, read_sets, sample
+
+FAITHFUL = 0.8
+
+
+class Rewritten(Strict):
+    """One row that the policy would rewrite; `fidelity` and what follows are None where no safe prompt was found."""
+
+    set: str
+    id: Id
+    neighbours_agree: bool | None = None
+    fidelity: float | None = None
+    longer: float | None = None
+    language_kept: bool | None = None
+
+
+async def rewritten(moderator: Moderator, name: str, row: Row, policy: Policy) -> Rewritten | None:
+    """What became of a row; None where it is allowed, blocked for its severity, or not judged by the LLM."""
+    try:
+        verdict = await moderator.moderate([ChatMessage(role="user", content=row.text)], policy.tag, Detector.CASCADE)
+    except BadPromptError:
+        return None
+    gravest = max((violation.severity for violation in verdict.violations), key=lambda s: s.rank, default=None)
+    if gravest is None or policy.severities[gravest].action is not Action.REWRITE or verdict.status is not Status.OK:
+        return None
+    line = Rewritten(set=name, id=row.id)
+    if verdict.safe_prompt is None:
+        return line
+    again = await moderator.read(verdict.safe_prompt, policy, Detector.NEAREST)
+    return line.model_copy(
+        update={
+            "neighbours_agree": not again.violations,
+            "fidelity": await asyncio.to_thread(moderator.similarity, _masked(verdict), verdict.safe_prompt),
+            "longer": len(verdict.safe_prompt) / len(verdict.prompt) - 1,
+            "language_kept": _language(verdict.safe_prompt) == _language(verdict.prompt),
+        }
+    )
+
+
+def _masked(verdict: Verdict) -> str:
+    rest = verdict.prompt
+    for violation in verdict.violations:
+        for span in violation.spans:
+            rest = rest.replace(span.text, " ")
+    return rest if rest.strip() else verdict.prompt
+
+
+def _language(text: str) -> str:
+    return str(py3langid.classify(text)[0])
+
+
+async def rewrite_all(moderator: Moderator, sets: Sets, policy: Policy, output: Path | None) -> list[Rewritten]:
+    """Every unsafe row that is rewritten; those that `output` holds are read from there, new ones are added to it."""
+    found = {(line.set, line.id): line for line in (written(output, Rewritten) if output else ())}
+    items = [(name, row) for name, rows in sets.items() for row in rows if row.label == "unsafe"]
+    with progress_bar("Rewriting") as progress, open(output or os.devnull, "ab") as file:
+        task = progress.add_task("", total=len(items))
+
+        async def one(item: tuple[str, Row]) -> None:
+            name, row = item
+            if (name, row.id) not in found and (line := await rewritten(moderator, name, row, policy)):
+                found[name, row.id] = line
+                append(file, line)
+            progress.advance(task)
+
+        await work_through(iter(items), one)
+    return list(found.values())
+
+
+def main(
+    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of the sets, one *.jsonl each.")],
+    sets: Annotated[list[str], typer.Option("--set", help="A set with unsafe rows. Repeatable.")],
+    locale: Annotated[str, typer.Option(help="BCP-47 locale.")] = "en-US",
+    limit: Annotated[int, typer.Option(min=1, help="Unsafe rows of each set at most.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
+    output: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep the figures here, and resume.")] = None,
+) -> None:
+    """Print the shares as Markdown."""
+    try:
+        chosen = sample(read_sets(data, sets), limit, seed)
+    except DataError as error:
+        fail(error)
+    moderator = load_moderator(read_settings())
+    policy = policy_of(moderator.policies, locale)
+    with noted_once():
+        lines = asyncio.run(rewrite_all(moderator, chosen, policy, output))
+    safe = [line for line in lines if line.fidelity is not None]
+    if not safe:
+        fail("no row of these sets is rewritten under that policy")
+    fidelity = np.array([line.fidelity for line in safe])
+    longer = np.percentile([line.longer or 0.0 for line in safe], [5, 50, 95])
+    for what, figure in {
+        "unsafe rows that the policy rewrites": f"{len(lines)}",
+        "a safe prompt was found": f"{len(safe) / len(lines):.1%}",
+        "of those, safe for the neighbours alone too": f"{np.mean([line.neighbours_agree for line in safe]):.1%}",
+        "language kept": f"{np.mean([line.language_kept for line in safe]):.1%}",
+        f"fidelity at least {FAITHFUL}": f"{np.mean(fidelity >= FAITHFUL):.1%}, median {np.median(fidelity):.2f}",
+        "longer, at 5, 50 and 95 %": ", ".join(f"{each:+.0%}" for each in longer),
+    }.items():
+        typer.echo(f"| {what} | {figure} |")
+
+
+if __name__ == "__main__":
+    typer.run(main)

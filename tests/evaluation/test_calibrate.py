@@ -1,0 +1,41 @@
+"""The constants are fitted on what the real detectors make of a labelled set."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from evaluation.calibrate import main
+
+UNSAFE = ["a soldier pointing a rifle at a man", "a corpse in a pool of blood", "lines of cocaine on a mirror"]
+SAFE = ["a red bicycle by a wall", "two friends playing chess", "a bowl of fruit on a table"]
+
+
+@pytest.fixture
+def data(tmp_path: Path, llm_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PROPRIETY_LLM_URL", llm_url)
+    monkeypatch.setenv("PROPRIETY_DATA_DIR", str(tmp_path / "data"))
+    for name in ("one", "two"):
+        rows = [(text, "unsafe") for text in UNSAFE] + [(text, "safe") for text in SAFE]
+        lines = [json.dumps({"id": i, "text": text, "label": label}) for i, (text, label) in enumerate(rows)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return tmp_path
+
+
+def test_constants_are_printed_with_their_calibration_error_and_a_second_run_judges_nothing_anew(data: Path) -> None:
+    app, kept = typer.Typer(), data / "kept.jsonl"
+    app.command()(main)
+    command = ["--data", str(data), "--set", "one", "--set", "two", "--output", str(kept)]
+    first = CliRunner().invoke(app, command)
+    assert first.exit_code == 0, first.output
+    rows = [line.split("|")[1:-1] for line in first.output.splitlines() if re.match(r"\| \d", line)]
+    assert len(rows) == 7
+    assert all(0 <= float(row[5]) <= 1 for row in rows)
+    assert all(float(row[1]) > 0 for row in rows), "the judge's answer counts for what it says"
+    before = kept.read_bytes()
+    assert before.count(b"\n") == 12
+    assert CliRunner().invoke(app, command).output == first.output
+    assert kept.read_bytes() == before
