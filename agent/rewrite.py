@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -129,7 +130,8 @@ async def _candidates(text: str, proposed: Sequence[Swap], model: ChatOpenAI | N
 
 
 def swaps(prompt: str, found: Mapping[str, Sequence[Window]], rule_ids: Sequence[str]) -> list[Swap]:
-    """What to replace by what: the words nearest to a concept of the first broken rule that has any come first.
+    """What to replace by what: the words nearest to a concept of the first broken rule that has any come first, and of
+    what can stand in their place whatever is in the prompt's own script.
 
     Args:
         prompt: what was asked.
@@ -143,7 +145,12 @@ def swaps(prompt: str, found: Mapping[str, Sequence[Window]], rule_ids: Sequence
         proposed += [
             Swap(window.span.text, safe) for window in telling[:TELLING_WINDOWS] for safe in window.concept.safe
         ]
-    return list(dict.fromkeys(proposed))
+    return sorted(dict.fromkeys(proposed), key=lambda swap: _script(swap.instead) != _script(prompt))
+
+
+def _script(text: str) -> str:
+    """The script of the first letter, such as LATIN or ARABIC; nothing where there is no letter."""
+    return next((unicodedata.name(char, "").partition(" ")[0] for char in text if char.isalpha()), "")
 
 
 async def reworded(model: ChatOpenAI, prompt: str, proposed: Sequence[Swap]) -> list[str]:

@@ -111,3 +111,8 @@ def test_a_rewritten_prompt_keeps_the_scene_and_passes_the_judgement_it_failed(
     assert verdict.fidelity > 0.8
     again = loop.run(moderator.read(verdict.safe_prompt, moderator.policies["ar-SA"], Detector.CASCADE))
     assert (again.violations, again.status) == ([], Status.OK)
+
+
+def test_what_is_in_the_prompts_own_script_comes_first() -> None:
+    found = {"alcohol": [window("كأس نبيذ", 0.9, 0.2, JUICE, "كوب عصير")]}
+    assert [swap.instead for swap in swaps("كأس نبيذ على الطاولة", found, ["alcohol"])] == ["كوب عصير", JUICE]
