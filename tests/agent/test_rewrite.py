@@ -114,5 +114,5 @@ def test_a_rewritten_prompt_keeps_the_scene_and_passes_the_judgement_it_failed(
 
 
 def test_what_is_in_the_prompts_own_script_comes_first() -> None:
-    found = {"alcohol": [window("كأس نبيذ", 0.9, 0.2, JUICE, "كوب عصير")]}
-    assert [swap.instead for swap in swaps("كأس نبيذ على الطاولة", found, ["alcohol"])] == ["كوب عصير", JUICE]
+    found = {"alcohol": [window("a wine glass", 0.9, 0.2, "كوب عصير", JUICE, "🧃")]}
+    assert [swap.instead for swap in swaps(PROMPT, found, ["alcohol"])] == [JUICE, "كوب عصير", "🧃"]
