@@ -25,6 +25,7 @@ log = logging.getLogger("propriety")
 
 ROUNDS = 2
 TELLING_WINDOWS = 2
+FAITHFUL = 0.8  # similarity at which no better candidate is looked for
 LONGEST_ANSWER_TOKENS = 256
 
 INSTRUCTIONS = """You edit prompts for an image generator.
@@ -84,10 +85,11 @@ async def rewrite(
     model: ChatOpenAI | None,
     attempts: int,
 ) -> str | None:
-    """The most faithful candidate that breaks no rule, or None where each of them does.
+    """A faithful candidate that breaks no rule, else the most faithful of those, or None where each breaks one.
 
-    The LLM words each replacement; without it words are replaced and nothing is mended. Where no candidate passes, the
-    least risky is rewritten once more, since a prompt may offend in several places. The safe concepts alone come last.
+    The LLM words each replacement; without it words are replaced and nothing is mended. Candidates are worded one by
+    one, since wording is what costs. Where none passes, the least risky is rewritten once more, since a prompt may
+    offend in several places. The safe concepts alone come last.
 
     Args:
         prompt: what was asked.
@@ -97,36 +99,40 @@ async def rewrite(
         model: the LLM, or None where there is none.
         attempts: candidates in each round.
     """
-
-    async def first_safe(texts: Sequence[str]) -> tuple[str | None, list[tuple[float, str, Reading]]]:
-        failed: list[tuple[float, str, Reading]] = []
-        fidelity = {text: await asyncio.to_thread(similarity, prompt, text) for text in texts}
-        for text in sorted(texts, key=lambda text: -round(fidelity[text], 2)):
-            again = await read(text)
-            if not again.violations:
-                return text, failed
-            failed.append((again.score, text, again))
-        return None, failed
-
-    text, alone = prompt, list[str]()
+    text, alone, passed = prompt, list[str](), dict[str, float]()
     for _ in range(ROUNDS):
-        rule_ids = [violation.rule_id for violation in reading.violations]
-        proposed = swaps(text, reading.found, rule_ids)[:attempts]
+        proposed = swaps(text, reading.found, [violation.rule_id for violation in reading.violations])[:attempts]
         alone += [swap.instead for swap in proposed]
-        safe, failed = await first_safe(await _candidates(text, proposed, model))
-        if safe is not None or not failed:
+        failed: dict[str, Reading] = {}
+        for swap in proposed:
+            candidate = await _worded(text, swap, model)
+            if candidate in ("", text, prompt) or candidate in failed or candidate in passed:
+                continue
+            again = await read(candidate)
+            if again.violations:
+                failed[candidate] = again
+                continue
+            passed[candidate] = await asyncio.to_thread(similarity, prompt, candidate)
+            if passed[candidate] >= FAITHFUL:
+                return candidate
+        if passed or not failed:
             break
-        _, text, reading = min(failed, key=lambda item: item[0])
-    return safe or (await first_safe(list(dict.fromkeys(alone))))[0]
+        text, reading = min(failed.items(), key=lambda item: item[1].score)
+    if passed:
+        return max(passed, key=lambda candidate: passed[candidate])
+    for concept in dict.fromkeys(alone):
+        if not (await read(concept)).violations:
+            return concept
+    return None
 
 
-async def _candidates(text: str, proposed: Sequence[Swap], model: ChatOpenAI | None) -> list[str]:
+async def _worded(text: str, swap: Swap, model: ChatOpenAI | None) -> str:
     if model is not None:
         try:
-            return await reworded(model, text, proposed)
+            return await reworded(model, text, swap)
         except LLMUnavailableError as error:
             log.warning("words are replaced, and nothing is mended: %s", error)
-    return replaced(text, proposed)
+    return text.replace(swap.remove, swap.instead)
 
 
 def swaps(prompt: str, found: Mapping[str, Sequence[Window]], rule_ids: Sequence[str]) -> list[Swap]:
@@ -153,27 +159,18 @@ def _script(text: str) -> str:
     return next((unicodedata.name(char, "").partition(" ")[0] for char in text if char.isalpha()), "")
 
 
-async def reworded(model: ChatOpenAI, prompt: str, proposed: Sequence[Swap]) -> list[str]:
-    """The LLM's edit of the prompt for each swap, side by side.
+async def reworded(model: ChatOpenAI, prompt: str, swap: Swap) -> str:
+    """The LLM's edit of the prompt for a swap.
 
     Raises:
         LLMUnavailableError: when it cannot be reached.
     """
     asked = model.bind(max_tokens=LONGEST_ANSWER_TOKENS, stop=["\n"])
     try:
-        answers = await asyncio.gather(*(asked.ainvoke([*_conversation(), _order(prompt, swap)]) for swap in proposed))
+        answer = await asked.ainvoke([*_conversation(), _order(prompt, swap)])
     except Exception as error:  # LangChain wraps whatever the HTTP client raises, by no common base class
         raise LLMUnavailableError(f"the rewriter cannot be asked: {type(error).__name__}") from error
-    return _others([str(answer.content).strip() for answer in answers], prompt)
-
-
-def replaced(prompt: str, proposed: Sequence[Swap]) -> list[str]:
-    """The prompt with the words of each swap replaced and nothing mended: for when there is no LLM."""
-    return _others([prompt.replace(swap.remove, swap.instead) for swap in proposed], prompt)
-
-
-def _others(texts: Sequence[str], prompt: str) -> list[str]:
-    return [text for text in dict.fromkeys(texts) if text and text != prompt]
+    return str(answer.content).strip()
 
 
 def _conversation() -> list[BaseMessage]:

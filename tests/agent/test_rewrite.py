@@ -3,15 +3,14 @@
 import asyncio
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from langchain_openai import ChatOpenAI
 
 from agent.concepts import Concept, Window
+from agent.detect import Reading
 from agent.llm import LLMUnavailableError
 from agent.moderator import Moderator
-from agent.rewrite import TELLING_WINDOWS, Swap, replaced, reworded, swaps
-from agent.schema import Action, ChatMessage, Detector, Span, Status
+from agent.rewrite import TELLING_WINDOWS, Swap, reworded, rewrite, swaps
+from agent.schema import Action, Category, ChatMessage, Detector, Severity, Span, Status, Violation
 
 PROMPT = "a woman holding a wine glass on a beach"
 JUICE, TEA = "a glass of juice", "a cup of tea"
@@ -62,39 +61,68 @@ def test_the_first_broken_rule_comes_first_and_rules_that_hold_are_left_alone() 
     assert swaps(PROMPT, found, []) == []
 
 
-def test_words_are_replaced_and_what_is_unchanged_or_there_already_is_dropped() -> None:
-    proposed = [
-        Swap("a wine glass", JUICE),
-        Swap("a bottle", JUICE),  # not in the prompt
-        Swap("a wine glass", "a wine glass"),
-        Swap("a wine glass", JUICE),
-        Swap(PROMPT, TEA),
-    ]
-    assert replaced(PROMPT, proposed) == ["a woman holding a glass of juice on a beach", TEA]
+UNSAFE, SAFE = ("wine", "beer"), Reading([], 0.1)
 
 
-@given(st.text(), st.lists(st.builds(Swap, st.text(min_size=1), st.text())))
-def test_a_replacement_is_never_empty_or_the_prompt_or_there_twice(prompt: str, proposed: list[Swap]) -> None:
-    texts = replaced(prompt, proposed)
-    assert "" not in texts
-    assert prompt not in texts
-    assert len(texts) == len(set(texts)) <= len(proposed)
+def rewritten(
+    loop: asyncio.Runner, found: dict[str, list[Window]], similarity: float = 0.9, unsafe: tuple[str, ...] = UNSAFE
+) -> tuple[str | None, list[str]]:
+    """What `PROMPT` is rewritten to without an LLM, where any of some words is unsafe, and what was judged."""
+    judged: list[str] = []
+    violation = Violation(
+        rule_id="alcohol", category=Category.REGULATED_SUBSTANCES, severity=Severity.MEDIUM, confidence=0.9,
+        rationale="", spans=[],
+    )  # fmt: skip
+
+    async def read(text: str) -> Reading:
+        judged.append(text)
+        if not any(word in text for word in unsafe):
+            return SAFE
+        return Reading([violation], 0.9, {rule: [w for w in ws if w.span.text in text] for rule, ws in found.items()})
+
+    first = Reading([violation], 0.9, found)
+    return loop.run(rewrite(PROMPT, first, read, lambda _, __: similarity, None, attempts=3)), judged
+
+
+def test_the_first_faithful_candidate_that_passes_wins_and_no_other_is_worded(loop: asyncio.Runner) -> None:
+    found = {"alcohol": [window("a wine glass", 0.9, 0.2, "a beer glass", JUICE, TEA)]}
+    text, judged = rewritten(loop, found)
+    assert text == "a woman holding a glass of juice on a beach"
+    assert judged == ["a woman holding a beer glass on a beach", text]
+
+
+def test_of_unfaithful_candidates_all_are_tried(loop: asyncio.Runner) -> None:
+    found = {"alcohol": [window("a wine glass", 0.9, 0.2, JUICE, TEA)]}
+    text, judged = rewritten(loop, found, similarity=0.5)
+    assert text in judged
+    assert len(judged) == 2
+
+
+def test_where_no_candidate_passes_the_least_risky_is_rewritten_once_more_and_then_a_safe_concept_stands_in_alone(
+    loop: asyncio.Runner,
+) -> None:
+    found = {"alcohol": [window("a wine glass", 0.9, 0.2, "a beer glass", JUICE)]}
+    text, judged = rewritten(loop, found, unsafe=("beach",))
+    assert text in ("a beer glass", JUICE)
+    assert len(judged) == len(set(judged))
+
+
+def test_where_nothing_passes_there_is_no_rewrite(loop: asyncio.Runner) -> None:
+    found = {"alcohol": [window("a wine glass", 0.9, 0.2, JUICE)]}
+    assert rewritten(loop, found, unsafe=("a",))[0] is None
+    assert rewritten(loop, {})[0] is None
 
 
 def test_the_llm_words_the_swap_and_keeps_the_scene(loop: asyncio.Runner, model: ChatOpenAI) -> None:
-    (text,) = loop.run(reworded(model, PROMPT, [Swap("a wine glass", JUICE)]))
+    text = loop.run(reworded(model, PROMPT, Swap("a wine glass", JUICE)))
     assert "juice" in text
     assert "beach" in text
     assert "wine" not in text
 
 
-def test_nothing_to_swap_asks_nobody(loop: asyncio.Runner, gone: ChatOpenAI) -> None:
-    assert loop.run(reworded(gone, PROMPT, [])) == []
-
-
 def test_a_rewriter_that_is_not_there_is_said_to_be_unavailable(loop: asyncio.Runner, gone: ChatOpenAI) -> None:
     with pytest.raises(LLMUnavailableError, match="the rewriter cannot be asked"):
-        loop.run(reworded(gone, PROMPT, [Swap("a wine glass", JUICE)]))
+        loop.run(reworded(gone, PROMPT, Swap("a wine glass", JUICE)))
 
 
 def test_a_rewritten_prompt_keeps_the_scene_and_passes_the_judgement_it_failed(
