@@ -66,7 +66,8 @@ class Found(NamedTuple):
     """What a prompt is near to.
 
     `windows`: rule id to the stretches nearest to it, most telling first, by falling margin (cosine to the nearest
-    concept of the rule, less cosine to the nearest safe one). `beside`: for each rule with `only_with`, the highest
+    concept of the rule, less cosine to the nearest safe one, or to that of another rule where it is nearer still: the
+    same words break one rule). `beside`: for each rule with `only_with`, the highest
     margin of any stretch to those topics.
     """
 
@@ -178,13 +179,16 @@ class ConceptIndex:
                 (s for s, row in zip(similar, nearest, strict=True) if self.concepts[row].rule_id is None), similar[-1]
             )
             seen: set[str] = set()
+            best = safest
             for similarity, row in zip(similar, nearest, strict=True):
                 concept = self.concepts[row]
                 if concept.rule_id is None or concept.rule_id in seen:
                     continue
                 seen.add(concept.rule_id)
-                window = Window(span, concept, float(similarity), float(similarity - safest))
-                found.setdefault(concept.rule_id, []).append(window)
+                alone = concept.rule_id not in self._company
+                margin = float(similarity - (best if alone else safest))
+                best = max(best, similarity) if alone else best
+                found.setdefault(concept.rule_id, []).append(Window(span, concept, float(similarity), margin))
         for windows in found.values():
             windows.sort(key=lambda window: -window.margin)
         beside = {}
