@@ -41,6 +41,12 @@ def loop() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all that use the policies that ship keep the concepts' vectors: encoding them takes half a minute."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
 def llm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Base URL, with `/v1`, of a real LLM: PROPRIETY_LLM_URL if healthy, else the embedded one, started here."""
     named = os.environ.get("PROPRIETY_LLM_URL", "").rstrip("/")

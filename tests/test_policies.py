@@ -17,14 +17,13 @@ CASES = [(policy, test) for policy in load_policies(Settings().policies_dir).val
 
 
 @pytest.fixture(scope="module")
-def moderator(tmp_path_factory: pytest.TempPathFactory) -> Moderator:
-    data: Path = tmp_path_factory.mktemp("data")
-    return Moderator(Settings(data_dir=data))
+def moderator(data_dir: Path) -> Moderator:
+    return Moderator(Settings(data_dir=data_dir))
 
 
 @pytest.fixture(scope="module")
-def judging(llm_url: str, tmp_path_factory: pytest.TempPathFactory) -> Moderator:
-    return Moderator(Settings(llm_url=llm_url, data_dir=tmp_path_factory.mktemp("data")))
+def judging(llm_url: str, data_dir: Path) -> Moderator:
+    return Moderator(Settings(llm_url=llm_url, data_dir=data_dir))
 
 
 each_own_test = pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The real LLM behind moderator and model, and the head of small policies."""
 
+from pathlib import Path
+
 import pytest
 from langchain_openai import ChatOpenAI
 
@@ -26,9 +28,9 @@ rules:
 
 
 @pytest.fixture(scope="session")
-def moderator(llm_url: str, tmp_path_factory: pytest.TempPathFactory) -> Moderator:
+def moderator(llm_url: str, data_dir: Path) -> Moderator:
     """The policies that ship, with a real LLM."""
-    return Moderator(Settings(llm_url=llm_url, data_dir=tmp_path_factory.mktemp("data")))
+    return Moderator(Settings(llm_url=llm_url, data_dir=data_dir))
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ SAFE = ["a red bicycle by a wall", "two friends playing chess", "a bowl of fruit
 
 
 @pytest.fixture
-def data(tmp_path: Path, llm_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(tmp_path: Path, data_dir: Path, llm_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PROPRIETY_LLM_URL", llm_url)
-    monkeypatch.setenv("PROPRIETY_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("PROPRIETY_DATA_DIR", str(data_dir))
     for name in ("one", "two"):
         rows = [(text, "unsafe") for text in UNSAFE] + [(text, "safe") for text in SAFE]
         lines = [json.dumps({"id": i, "text": text, "label": label}) for i, (text, label) in enumerate(rows)]

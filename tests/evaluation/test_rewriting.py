@@ -18,10 +18,10 @@ ROWS = [
 
 
 def test_the_shares_are_of_the_unsafe_rows_that_the_policy_rewrites(
-    tmp_path: Path, llm_url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, data_dir: Path, llm_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROPRIETY_LLM_URL", llm_url)
-    monkeypatch.setenv("PROPRIETY_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("PROPRIETY_DATA_DIR", str(data_dir))
     lines = [json.dumps({"id": i, "text": text, "label": label}) for i, (text, label) in enumerate(ROWS)]
     (tmp_path / "drinks.jsonl").write_text("\n".join(lines), encoding="utf-8")
     app = typer.Typer()
