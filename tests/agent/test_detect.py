@@ -139,6 +139,15 @@ def test_the_search_names_no_rule_but_those_of_the_policy_and_its_windows_are_of
     assert margins == sorted(margins, reverse=True)
 
 
+def test_the_same_words_break_one_rule_and_other_words_of_the_prompt_another(under: Open) -> None:
+    index = under("alcohol", "gambling")[1]
+    found = index.search("a glass of wine").windows
+    assert found["alcohol"][0].margin > 0 >= found["gambling"][0].margin
+    both = index.search("a glass of wine beside people betting money on cards").windows
+    assert min(both["alcohol"][0].margin, both["gambling"][0].margin) > 0
+    assert both["alcohol"][0].span != both["gambling"][0].span
+
+
 @pytest.mark.parametrize("detector", [Detector.CASCADE, Detector.LLM])
 def test_with_the_llm_gone_the_neighbours_answer_strictly_and_say_so(
     under: Open, broken: Broken, gone: ChatOpenAI, loop: asyncio.Runner, detector: Detector
