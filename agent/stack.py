@@ -119,7 +119,9 @@ def plan(settings: Settings, parts: set[Part]) -> list[Child]:
         command += ["--host", settings.host, "--port", str(settings.port)]
         host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
         url = f"http://{host}:{settings.port}/healthz"
-        children.append(Child("api", command, environment, url, "about 20 seconds; the first time 2 minutes, for the concepts"))
+        children.append(
+            Child("api", command, environment, url, "about 20 seconds; the first time 2 minutes, for the concepts")
+        )
     check_memory(memory_gb)
     if settings.llm_model == EMBEDDED_LLM and any(child.name == "llm" for child in children):
         try:

@@ -1,18 +1,17 @@
 """The policies that ship, run through the real agent on their own tests."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from agent.cli.policy_test import met, verdicts_on
 from agent.moderator import BLOCKED_UNJUDGED, Moderator
-from agent.policy import Policy, PolicyTest
 from agent.policy_files import load_policies
 from agent.schema import Action, ChatMessage, Detector, Status, Verdict
 from agent.settings import Settings
 
+HELD_BY_NEIGHBOURS = 0.95
 CASES = [(policy, test) for policy in load_policies(Settings().policies_dir).values() for test in policy.tests]
 
 
@@ -22,49 +21,27 @@ def moderator(data_dir: Path) -> Moderator:
 
 
 @pytest.fixture(scope="module")
-def judging(llm_url: str, data_dir: Path) -> Moderator:
-    return Moderator(Settings(llm_url=llm_url, data_dir=data_dir))
+def judged(loop: asyncio.Runner, llm_url: str, data_dir: Path) -> dict[int, Verdict]:
+    """The verdict on each of `CASES` by its policy's own detector: all at once, since an LLM server batches."""
+    return loop.run(verdicts_on(Moderator(Settings(llm_url=llm_url, data_dir=data_dir)), CASES, None))
 
 
-each_own_test = pytest.mark.parametrize(
-    ("policy", "test"), CASES, ids=[f"{policy.locale}: {test.prompt}" for policy, test in CASES]
-)
+@pytest.mark.parametrize("index", range(len(CASES)), ids=[f"{policy.locale}: {test.prompt}" for policy, test in CASES])
+def test_a_policys_own_test_holds_with_the_embedded_judge(judged: dict[int, Verdict], index: int) -> None:
+    verdict = judged[index]
+    assert (verdict.status, met(CASES[index][1], verdict)) == (Status.OK, True), verdict
 
 
-Judged = Callable[[Moderator, Detector | None, Policy, PolicyTest], Verdict]
-
-
-@pytest.fixture(scope="module")
-def verdict_on(loop: asyncio.Runner) -> Judged:
-    """A policy's tests are asked all at once, since an LLM server batches, and each is answered from that."""
-    asked: dict[tuple[str, Detector | None], dict[str, Verdict]] = {}
-
-    def verdict(moderator: Moderator, detector: Detector | None, policy: Policy, test: PolicyTest) -> Verdict:
-        if (key := (policy.locale, detector)) not in asked:
-            verdicts = loop.run(verdicts_on(moderator, [(policy, each) for each in policy.tests], detector))
-            asked[key] = {each.prompt: verdicts[index] for index, each in enumerate(policy.tests)}
-        return asked[key][test.prompt]
-
-    return verdict
-
-
-@each_own_test
-def test_a_policys_own_test_holds_with_the_embedded_judge(
-    judging: Moderator, verdict_on: Judged, policy: Policy, test: PolicyTest
-) -> None:
-    verdict = verdict_on(judging, None, policy, test)
-    assert (verdict.status, met(test, verdict)) == (Status.OK, True), verdict
-
-
-@each_own_test
-def test_a_policys_own_test_holds_with_the_neighbours_alone(
-    moderator: Moderator, verdict_on: Judged, policy: Policy, test: PolicyTest
-) -> None:
-    verdict = verdict_on(moderator, Detector.NEAREST, policy, test)
-    unjudged = any(violation.category in BLOCKED_UNJUDGED for violation in verdict.violations)
-    if unjudged and test.expect.action is Action.REWRITE:
-        test = test.model_copy(update={"expect": test.expect.model_copy(update={"action": Action.BLOCK})})
-    assert met(test, verdict), verdict
+def test_of_all_own_tests_few_need_the_judge(loop: asyncio.Runner, moderator: Moderator) -> None:
+    verdicts = loop.run(verdicts_on(moderator, CASES, Detector.NEAREST))
+    held = 0
+    for index, (_, test) in enumerate(CASES):
+        unjudged = any(violation.category in BLOCKED_UNJUDGED for violation in verdicts[index].violations)
+        action = Action.BLOCK if unjudged and test.expect.action is Action.REWRITE else test.expect.action
+        held += met(
+            test.model_copy(update={"expect": test.expect.model_copy(update={"action": action})}), verdicts[index]
+        )
+    assert held / len(CASES) >= HELD_BY_NEIGHBOURS
 
 
 def test_the_same_scene_is_drawn_in_one_place_and_rewritten_in_another(
