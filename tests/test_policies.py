@@ -8,10 +8,10 @@ import pytest
 from agent.cli.policy_test import met, verdicts_on
 from agent.moderator import BLOCKED_UNJUDGED, Moderator
 from agent.policy_files import load_policies
-from agent.schema import Action, ChatMessage, Detector, Status, Verdict
+from agent.schema import Action, ChatMessage, Detector, Status
 from agent.settings import Settings
 
-HELD_BY_NEIGHBOURS = 0.95
+HELD = 0.95
 CASES = [(policy, test) for policy in load_policies(Settings().policies_dir).values() for test in policy.tests]
 SOME = CASES[::5]  # all of them take a quarter of an hour on two cores: `propriety policy test`
 
@@ -21,16 +21,11 @@ def moderator(data_dir: Path) -> Moderator:
     return Moderator(Settings(data_dir=data_dir))
 
 
-@pytest.fixture(scope="module")
-def judged(loop: asyncio.Runner, llm_url: str, data_dir: Path) -> dict[int, Verdict]:
-    """The verdict on each of `SOME` by its policy's own detector: all at once, since an LLM server batches."""
-    return loop.run(verdicts_on(Moderator(Settings(llm_url=llm_url, data_dir=data_dir)), SOME, None))
-
-
-@pytest.mark.parametrize("index", range(len(SOME)), ids=[f"{policy.locale}: {test.prompt}" for policy, test in SOME])
-def test_a_policys_own_test_holds_with_the_embedded_judge(judged: dict[int, Verdict], index: int) -> None:
-    verdict = judged[index]
-    assert (verdict.status, met(SOME[index][1], verdict)) == (Status.OK, True), verdict
+def test_own_tests_hold_with_the_embedded_judge(loop: asyncio.Runner, llm_url: str, data_dir: Path) -> None:
+    verdicts = loop.run(verdicts_on(Moderator(Settings(llm_url=llm_url, data_dir=data_dir)), SOME, None))
+    assert {verdict.status for verdict in verdicts.values()} == {Status.OK}
+    failed = [f"{policy.locale}: {test.prompt}" for i, (policy, test) in enumerate(SOME) if not met(test, verdicts[i])]
+    assert len(failed) <= (1 - HELD) * len(SOME), failed
 
 
 def test_of_all_own_tests_few_need_the_judge(loop: asyncio.Runner, moderator: Moderator) -> None:
@@ -42,7 +37,7 @@ def test_of_all_own_tests_few_need_the_judge(loop: asyncio.Runner, moderator: Mo
         held += met(
             test.model_copy(update={"expect": test.expect.model_copy(update={"action": action})}), verdicts[index]
         )
-    assert held / len(CASES) >= HELD_BY_NEIGHBOURS
+    assert held / len(CASES) >= HELD
 
 
 def test_the_same_scene_is_drawn_in_one_place_and_rewritten_in_another(
