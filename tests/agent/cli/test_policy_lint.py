@@ -1,5 +1,8 @@
 """`propriety policy lint` says where a file is wrong, and what is unsound in one that loads."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,19 +85,19 @@ def test_one_locale_alone_is_checked_where_one_is_named(folder: Path) -> None:
     assert lint("../base").exit_code == 2
 
 
-def test_an_example_that_the_judge_decides_otherwise_is_found(
-    folder: Path, llm_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PROPRIETY_LLM_URL", llm_url)
+def test_an_example_that_the_judge_decides_otherwise_is_found(folder: Path, llm_url: str) -> None:
     examples = """topics: [alcohol]
     examples:
       violating: [a man drinking beer, a bottle of wine on a table, a red bicycle]
       allowed: [a glass of juice, a cup of coffee]"""
     edit(folder / "ar-SA.yaml", "topics: [alcohol]", examples)
-    result = lint("ar-SA", "--judge")
-    assert result.exit_code == 1
-    assert "the violating example 'a red bicycle'" in result.output
-    assert "drinking beer" not in result.output
+    # In a process of its own, since LangChain's HTTP clients stay in the first event loop that uses them.
+    command = [sys.executable, "-c", "from agent.cli import app; app()", "policy", "lint", "ar-SA", "--judge"]
+    environment = {**os.environ, "PROPRIETY_LLM_URL": llm_url, "COLUMNS": "200"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 1, result.stderr
+    assert "the violating example 'a red bicycle'" in result.stdout
+    assert "drinking beer" not in result.stdout
 
 
 def test_without_an_llm_the_judge_cannot_be_asked(folder: Path) -> None:
