@@ -106,7 +106,10 @@ async def judge(moderator: Moderator, detector: Detector | None) -> tuple[Counts
 
 
 def _without(policy: Policy, rule_id: str) -> Policy:
-    return policy.model_copy(update={"rules": [rule for rule in policy.rules if rule.id != rule_id]})
+    # Not model_copy, which would keep the hash of what it was copied from.
+    return Policy.model_validate(
+        {**policy.model_dump(), "rules": [rule.model_dump() for rule in policy.rules if rule.id != rule_id]}
+    )
 
 
 def main(

@@ -13,7 +13,8 @@ from agent.settings import Settings
 
 HELD = 0.95
 CASES = [(policy, test) for policy in load_policies(Settings().policies_dir).values() for test in policy.tests]
-SOME = CASES[::5]  # all of them take a quarter of an hour on two cores: `propriety policy test`
+JUDGED = [(policy, test) for policy, test in CASES if policy.locale in ("base", "ar-SA")]
+"""Two policies stand for all, since the LLM first reads each rule of each. All of them: `propriety policy test`."""
 
 
 @pytest.fixture(scope="module")
@@ -22,22 +23,25 @@ def moderator(data_dir: Path) -> Moderator:
 
 
 def test_own_tests_hold_with_the_embedded_judge(loop: asyncio.Runner, llm_url: str, data_dir: Path) -> None:
-    verdicts = loop.run(verdicts_on(Moderator(Settings(llm_url=llm_url, data_dir=data_dir)), SOME, None))
+    verdicts = loop.run(verdicts_on(Moderator(Settings(llm_url=llm_url, data_dir=data_dir)), JUDGED, None))
     assert {verdict.status for verdict in verdicts.values()} == {Status.OK}
-    failed = [f"{policy.locale}: {test.prompt}" for i, (policy, test) in enumerate(SOME) if not met(test, verdicts[i])]
-    assert len(failed) <= (1 - HELD) * len(SOME), failed
+    failed = [
+        f"{policy.locale}: {test.prompt}" for i, (policy, test) in enumerate(JUDGED) if not met(test, verdicts[i])
+    ]
+    assert len(failed) <= (1 - HELD) * len(JUDGED), failed
 
 
-def test_of_all_own_tests_few_need_the_judge(loop: asyncio.Runner, moderator: Moderator) -> None:
-    verdicts = loop.run(verdicts_on(moderator, CASES, Detector.NEAREST))
+def test_of_every_third_own_test_few_need_the_judge(loop: asyncio.Runner, moderator: Moderator) -> None:
+    some = CASES[::3]
+    verdicts = loop.run(verdicts_on(moderator, some, Detector.NEAREST))
     held = 0
-    for index, (_, test) in enumerate(CASES):
+    for index, (_, test) in enumerate(some):
         unjudged = any(violation.category in BLOCKED_UNJUDGED for violation in verdicts[index].violations)
         action = Action.BLOCK if unjudged and test.expect.action is Action.REWRITE else test.expect.action
         held += met(
             test.model_copy(update={"expect": test.expect.model_copy(update={"action": action})}), verdicts[index]
         )
-    assert held / len(CASES) >= HELD
+    assert held / len(some) >= HELD
 
 
 def test_the_same_scene_is_drawn_in_one_place_and_rewritten_in_another(

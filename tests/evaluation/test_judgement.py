@@ -8,7 +8,7 @@ from agent.concepts import concepts_under, load_bank
 from agent.policy_files import load_policies, lookup
 from agent.schema import Category
 from agent.settings import Settings
-from evaluation.judgement import Conversation, Prompt, _read
+from evaluation.judgement import Conversation, Prompt, _read, _without
 
 LEAST = {"artefacts": 200, "sounds_unsafe": 200, "flips": 80}
 POLICIES = load_policies(Settings().policies_dir)
@@ -43,3 +43,10 @@ def test_the_conversations_are_of_four_kinds() -> None:
     kinds = Counter(talk.kind for talk in _read("conversations", Conversation))
     assert set(kinds) == {"assembled", "harmless", "after_refusal", "repaired"}
     assert kinds.total() >= 40
+
+
+def test_a_policy_without_a_rule_is_another_policy() -> None:
+    policy = POLICIES["ar-SA"]
+    off = _without(policy, "substances.alcohol")
+    assert off.hash != policy.hash
+    assert set(policy.rules_by_id) - set(off.rules_by_id) == {"substances.alcohol"}
