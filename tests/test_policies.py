@@ -12,6 +12,7 @@ from agent.schema import Action, ChatMessage, Detector, Status
 from agent.settings import Settings
 
 HELD = 0.95
+PATIENCE_S = 600  # a cold LLM on two cores reads the rules of sixteen prompts first
 CASES = [(policy, test) for policy in load_policies(Settings().policies_dir).values() for test in policy.tests]
 JUDGED = [(policy, test) for policy, test in CASES if policy.locale in ("base", "ar-SA")]
 """Two policies stand for all, since the LLM first reads each rule of each. All of them: `propriety policy test`."""
@@ -23,7 +24,8 @@ def moderator(data_dir: Path) -> Moderator:
 
 
 def test_own_tests_hold_with_the_embedded_judge(loop: asyncio.Runner, llm_url: str, data_dir: Path) -> None:
-    verdicts = loop.run(verdicts_on(Moderator(Settings(llm_url=llm_url, data_dir=data_dir)), JUDGED, None))
+    settings = Settings(llm_url=llm_url, data_dir=data_dir, llm_timeout_s=PATIENCE_S)
+    verdicts = loop.run(verdicts_on(Moderator(settings), JUDGED, None))
     assert {verdict.status for verdict in verdicts.values()} == {Status.OK}
     failed = [
         f"{policy.locale}: {test.prompt}" for i, (policy, test) in enumerate(JUDGED) if not met(test, verdicts[i])

@@ -15,6 +15,7 @@ SAFE = ["a red bicycle by a wall", "two friends playing chess", "a bowl of fruit
 @pytest.fixture
 def data(tmp_path: Path, data_dir: Path, llm_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PROPRIETY_LLM_URL", llm_url)
+    monkeypatch.setenv("PROPRIETY_LLM_TIMEOUT_S", "600")
     monkeypatch.setenv("PROPRIETY_DATA_DIR", str(data_dir))
     for name in ("one", "two"):
         rows = [(text, "unsafe") for text in UNSAFE] + [(text, "safe") for text in SAFE]

@@ -21,7 +21,12 @@ def test_the_shares_are_of_the_unsafe_rows_that_the_policy_rewrites(
     (tmp_path / "drinks.jsonl").write_text("\n".join(lines), encoding="utf-8")
     # In a process of its own, since LangChain's HTTP clients stay in the first event loop that uses them.
     command = [sys.executable, "-m", "evaluation.rewriting", "--data", str(tmp_path), "--set", "drinks"]
-    environment = {**os.environ, "PROPRIETY_LLM_URL": llm_url, "PROPRIETY_DATA_DIR": str(data_dir)}
+    environment = {
+        **os.environ,
+        "PROPRIETY_LLM_URL": llm_url,
+        "PROPRIETY_LLM_TIMEOUT_S": "600",
+        "PROPRIETY_DATA_DIR": str(data_dir),
+    }
     result = subprocess.run(
         [*command, "--locale", "ar-SA"], env=environment, capture_output=True, text=True, timeout=600, check=True
     )
