@@ -76,11 +76,12 @@ async def _decisions(
             message = ChatMessage(role="user", content=text)
             pair = [await moderator.moderate([message], locale, detector) for locale in locales]
             if pair[0].action is not pair[1].action:
-                table.add_row(text, *map(_decided, pair))
+                table.add_row(text, *map(decided, pair))
     console.print(table)
     console.print(f"{table.row_count} of {len(texts)} prompts are decided otherwise")
 
 
-def _decided(verdict: Verdict) -> str:
+def decided(verdict: Verdict) -> str:
+    """The action and the rules that are broken, in a few words."""
     rules = ", ".join(violation.rule_id for violation in verdict.violations)
     return f"{verdict.action.value} ({rules})" if rules else verdict.action.value

@@ -57,9 +57,7 @@ def lint(
     """
     loaded = read_policies(policies)
     chosen = [policy_of(loaded, locale)] if locale else [policy for policy in loaded.values() if not policy.audience]
-    settings = read_settings()
-    if policies:
-        settings = settings.model_copy(update={"policies_dir": policies})
+    settings = read_settings(policies)
     moderator, bank = load_moderator(settings, loaded), load_bank(settings.policies_dir)
     findings = [
         finding

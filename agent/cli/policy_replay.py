@@ -16,6 +16,7 @@ from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from agent.cli.journal import work_through
+from agent.cli.policy_diff import decided
 from agent.cli.terminal import (
     INTERRUPTED,
     WRONG,
@@ -128,11 +129,6 @@ def _print(
     if changed[:samples]:
         shown = Table("locale", Column("prompt", overflow="fold"), "was", "would be", "times")
         for key in sorted(changed, key=lambda key: -times[key])[:samples]:
-            shown.add_row(*key, _decided(before[key]), _decided(after[key]), str(times[key]))
+            shown.add_row(*key, decided(before[key]), decided(after[key]), str(times[key]))
         console.print(shown)
     console.print(f"{len(changed)} of {len(after)} different prompts would be decided otherwise")
-
-
-def _decided(verdict: Verdict) -> str:
-    rules = ", ".join(violation.rule_id for violation in verdict.violations)
-    return f"{verdict.action.value} ({rules})" if rules else verdict.action.value

@@ -41,7 +41,7 @@ def run_tests(
     """
     loaded = read_policies(policies)
     chosen = [policy_of(loaded, locale)] if locale else [policy for policy in loaded.values() if policy.tests]
-    moderator = load_moderator(read_settings(), loaded)
+    moderator = load_moderator(read_settings(policies), loaded)
     cases = [(policy, test) for policy in chosen for test in policy.tests]
     with noted_once():
         verdicts = asyncio.run(verdicts_on(moderator, cases, detector))

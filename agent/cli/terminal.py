@@ -33,10 +33,11 @@ def fail(reason: object, code: int = UNUSABLE) -> NoReturn:
     raise typer.Exit(code) from None
 
 
-def read_settings() -> Settings:
-    """The settings, or the end of the command where a variable or `propriety.toml` is wrong."""
+def read_settings(policies: Path | None = None) -> Settings:
+    """The settings, with another folder of policies where one is named; or the end of the command where a variable or
+    `propriety.toml` is wrong."""
     try:
-        return Settings()
+        return Settings().model_copy(update={"policies_dir": policies} if policies else {})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0])
