@@ -159,7 +159,8 @@ class Moderator:
         reading = await self._read(prompt, policy, detector)
         timings["detect"] = _ms_since(started)
         decision = decide(reading.violations, policy)
-        if not reading.answers and any(v.category in BLOCKED_UNJUDGED for v in reading.violations):
+        unjudged = detector is Detector.NEAREST or reading.status is not Status.OK
+        if unjudged and any(violation.category in BLOCKED_UNJUDGED for violation in reading.violations):
             decision = decision._replace(action=Action.BLOCK, wxi=None, tau_gc=None)
         safe_prompt: str | None = prompt if decision.action is Action.ALLOW else None
         if decision.action is Action.REWRITE:

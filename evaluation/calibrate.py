@@ -17,13 +17,14 @@ import typer
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from agent import detect
-from agent.cli.journal import append, work_through, written
-from agent.cli.terminal import fail, load_moderator, noted_once, policy_of, progress_bar, read_settings
+from agent.cli.journal import append, written
+from agent.cli.terminal import each, noted_once
 from agent.moderator import Moderator
 from agent.policy import Policy
 from agent.schema import Detector, Strict
+from evaluation.command import Data, Locale, Output, Seed, begin
 from evaluation.measures import Floats, expected_calibration_error
-from evaluation.text import DataError, Id, Row, Sets, read_sets, sample
+from evaluation.text import Id, Row, Sets
 
 UNSAFE_SHARE = 1 / 3
 HEADING = """\
@@ -43,11 +44,10 @@ class Features(Strict):
 
 
 async def features(moderator: Moderator, sets: Sets, policy: Policy, output: Path | None) -> list[Features]:
-    """Of each labelled row; those that `output` holds are read from there, and new ones are added to it."""
+    """Of each row; those that `output` holds are read from there, and new ones are added to it."""
     found = {(line.set, line.id): line for line in (written(output, Features) if output else ())}
-    items = [(name, row) for name, rows in sets.items() for row in rows if row.label in ("safe", "unsafe")]
-    with progress_bar("Judging") as progress, open(output or os.devnull, "ab") as file:
-        task = progress.add_task("", total=len(items))
+    items = [(name, row) for name, rows in sets.items() for row in rows]
+    with open(output or os.devnull, "ab") as file:
 
         async def one(item: tuple[str, Row]) -> None:
             name, row = item
@@ -57,27 +57,21 @@ async def features(moderator: Moderator, sets: Sets, policy: Policy, output: Pat
                 line = Features(set=name, id=row.id, unsafe=row.label == "unsafe", near=near, answers=answers)
                 append(file, line)
                 found[name, row.id] = line
-            progress.advance(task)
 
-        await work_through(iter(items), one)
+        await each("Judging", items, one)
     return [found[name, row.id] for name, row in items]
 
 
 def main(
-    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of the sets, one *.jsonl each.")],
+    data: Data,
     sets: Annotated[list[str], typer.Option("--set", help="A set to fit on. Repeatable.")],
-    locale: Annotated[str, typer.Option(help="BCP-47 locale.")] = "en-US",
+    locale: Locale = "en-US",
     limit: Annotated[int, typer.Option(min=10, help="Rows of each set and label at most.")] = 120,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
-    output: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep what was judged here, and resume.")] = None,
+    seed: Seed = 0,
+    output: Output = None,
 ) -> None:
     """Print the constants that fit, and how well calibrated they are."""
-    try:
-        chosen = sample(read_sets(data, sets), limit, seed)
-    except DataError as error:
-        fail(error)
-    moderator = load_moderator(read_settings())
-    policy = policy_of(moderator.policies, locale)
+    chosen, moderator, policy = begin(data, sets, {"safe", "unsafe"}, limit, seed, locale)
     with noted_once():
         rows = asyncio.run(features(moderator, chosen, policy, output))
     unsafe, names = np.array([row.unsafe for row in rows]), np.array([row.set for row in rows])

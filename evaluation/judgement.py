@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from pydantic import TypeAdapter
 
-from agent.cli.journal import work_through
 from agent.cli.policy_test import met
-from agent.cli.terminal import load_moderator, noted_once, policy_of, progress_bar, read_settings
+from agent.cli.terminal import each, load_moderator, noted_once, policy_of, read_settings
 from agent.moderator import Moderator
 from agent.policy import Expectation, Policy, PolicyTest
 from agent.schema import ChatMessage, Detector, Strict
@@ -56,17 +54,6 @@ def _read(name: str, form: type[Item]) -> list[Item]:
     return [TypeAdapter(form).validate_json(line) for line in lines if line.strip()]
 
 
-async def _each(doing: str, items: Sequence[Item], work: Callable[[Item], Awaitable[None]]) -> None:
-    with progress_bar(doing) as progress:
-        task = progress.add_task("", total=len(items))
-
-        async def one(item: Item) -> None:
-            await work(item)
-            progress.advance(task)
-
-        await work_through(iter(items), one)
-
-
 async def judge(moderator: Moderator, detector: Detector | None) -> tuple[Counts, Wrong]:
     """How many prompts of each kind there are, and which of them came out otherwise than they should."""
     counts, wrong = defaultdict[str, int](int), defaultdict[str, list[str]](list)
@@ -99,9 +86,9 @@ async def judge(moderator: Moderator, detector: Detector | None) -> tuple[Counts
 
     quiet = [("artefacts, under their own locale", prompt) for prompt in _read("artefacts", Prompt)]
     quiet += [("harmless prompts that sound unsafe", prompt) for prompt in _read("sounds_unsafe", Prompt)]
-    await _each("Harmless", quiet, harmless)
-    await _each("Flips", _read("flips", Prompt), flipped)
-    await _each("Conversations", _read("conversations", Conversation), talked)
+    await each("Harmless", quiet, harmless)
+    await each("Flips", _read("flips", Prompt), flipped)
+    await each("Conversations", _read("conversations", Conversation), talked)
     return counts, wrong
 
 

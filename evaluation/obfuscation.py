@@ -6,20 +6,19 @@ Both the unsafe and the safe rows of each set are transformed. Needs an LLM for 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from agent.cli.journal import work_through
-from agent.cli.terminal import fail, load_moderator, noted_once, policy_of, progress_bar, read_settings
+from agent.cli.terminal import each, noted_once
 from agent.moderator import BadPromptError, Moderator
 from agent.policy import Policy
 from agent.schema import Detector, Status
+from evaluation.command import Data, Locale, Seed, begin
 from evaluation.measures import roc_auc
 from evaluation.obfuscations import OBFUSCATIONS
-from evaluation.text import DataError, Row, Sets, read_sets, sample
+from evaluation.text import Row, Sets
 
 PLAIN = "plain"
 Scored = dict[tuple[str, str, str | int], float]
@@ -29,44 +28,35 @@ async def scores(moderator: Moderator, sets: Sets, names: list[str], policy: Pol
     """The score of each row under each obfuscation; rows that the moderator refuses to read count as the riskiest."""
     found: Scored = {}
     items = [(how, name, row) for how in names for name, rows in sets.items() for row in rows]
-    with progress_bar("Scoring") as progress:
-        task = progress.add_task("", total=len(items))
 
-        async def one(item: tuple[str, str, Row]) -> None:
-            how, name, row = item
-            text = row.text if how == PLAIN else OBFUSCATIONS[how](row.text)
-            try:
-                reading = await moderator.read(text, policy, detector)
-                risk = reading.score if reading.status is not Status.ERROR else 1.0
-            except BadPromptError:
-                risk = 1.0
-            found[how, name, row.id] = risk
-            progress.advance(task)
+    async def one(item: tuple[str, str, Row]) -> None:
+        how, name, row = item
+        text = row.text if how == PLAIN else OBFUSCATIONS[how](row.text)
+        try:
+            reading = await moderator.read(text, policy, detector)
+            risk = reading.score if reading.status is not Status.ERROR else 1.0
+        except BadPromptError:
+            risk = 1.0
+        found[how, name, row.id] = risk
 
-        await work_through(iter(items), one)
+    await each("Scoring", items, one)
     return found
 
 
 def main(
-    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of the sets, one *.jsonl each.")],
+    data: Data,
     sets: Annotated[list[str], typer.Option("--set", help="A set with safe and unsafe rows. Repeatable, pooled.")],
     obfuscation: Annotated[list[str] | None, typer.Option(help="One or more; else all. Repeatable.")] = None,
     detector: Annotated[Detector, typer.Option(help="Which detector.")] = Detector.CASCADE,
-    locale: Annotated[str, typer.Option(help="BCP-47 locale.")] = "en-US",
+    locale: Locale = "en-US",
     limit: Annotated[int, typer.Option(min=2, help="Rows of each set and label at most.")] = 30,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Print ROC-AUC before and after each obfuscation, the mean over the sets, and the share flagged, as Markdown."""
     names = obfuscation or list(OBFUSCATIONS)
     if unknown := [name for name in names if name not in OBFUSCATIONS]:
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(OBFUSCATIONS)}", param_hint="--obfuscation")
-    try:
-        chosen = sample(read_sets(data, sets), limit, seed)
-    except DataError as error:
-        fail(error)
-    chosen = {name: [row for row in rows if row.label in ("safe", "unsafe")] for name, rows in chosen.items()}
-    moderator = load_moderator(read_settings())
-    policy = policy_of(moderator.policies, locale)
+    chosen, moderator, policy = begin(data, sets, {"safe", "unsafe"}, limit, seed, locale)
     with noted_once():
         found = asyncio.run(scores(moderator, chosen, [PLAIN, *names], policy, detector))
     typer.echo(

@@ -16,12 +16,13 @@ import numpy as np
 import py3langid  # type: ignore[import-untyped]
 import typer
 
-from agent.cli.journal import append, work_through, written
-from agent.cli.terminal import fail, load_moderator, noted_once, policy_of, progress_bar, read_settings
+from agent.cli.journal import append, written
+from agent.cli.terminal import each, fail, noted_once
 from agent.moderator import BadPromptError, Moderator
 from agent.policy import Policy
 from agent.schema import Action, ChatMessage, Detector, Status, Strict, Verdict
-from evaluation.text import DataError, Id, Row, Sets, read_sets, sample
+from evaluation.command import Data, Locale, Output, Seed, begin
+from evaluation.text import Id, Row, Sets
 
 FAITHFUL = 0.8
 
@@ -73,38 +74,31 @@ def _language(text: str) -> str:
 
 
 async def rewrite_all(moderator: Moderator, sets: Sets, policy: Policy, output: Path | None) -> list[Rewritten]:
-    """Every unsafe row that is rewritten; those that `output` holds are read from there, new ones are added to it."""
+    """Every row that is rewritten; those that `output` holds are read from there, new ones are added to it."""
     found = {(line.set, line.id): line for line in (written(output, Rewritten) if output else ())}
-    items = [(name, row) for name, rows in sets.items() for row in rows if row.label == "unsafe"]
-    with progress_bar("Rewriting") as progress, open(output or os.devnull, "ab") as file:
-        task = progress.add_task("", total=len(items))
+    items = [(name, row) for name, rows in sets.items() for row in rows]
+    with open(output or os.devnull, "ab") as file:
 
         async def one(item: tuple[str, Row]) -> None:
             name, row = item
             if (name, row.id) not in found and (line := await rewritten(moderator, name, row, policy)):
                 found[name, row.id] = line
                 append(file, line)
-            progress.advance(task)
 
-        await work_through(iter(items), one)
+        await each("Rewriting", items, one)
     return list(found.values())
 
 
 def main(
-    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of the sets, one *.jsonl each.")],
+    data: Data,
     sets: Annotated[list[str], typer.Option("--set", help="A set with unsafe rows. Repeatable.")],
-    locale: Annotated[str, typer.Option(help="BCP-47 locale.")] = "en-US",
+    locale: Locale = "en-US",
     limit: Annotated[int, typer.Option(min=1, help="Unsafe rows of each set at most.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
-    output: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep the figures here, and resume.")] = None,
+    seed: Seed = 0,
+    output: Output = None,
 ) -> None:
     """Print the shares as Markdown."""
-    try:
-        chosen = sample(read_sets(data, sets), limit, seed)
-    except DataError as error:
-        fail(error)
-    moderator = load_moderator(read_settings())
-    policy = policy_of(moderator.policies, locale)
+    chosen, moderator, policy = begin(data, sets, {"unsafe"}, limit, seed, locale)
     with noted_once():
         lines = asyncio.run(rewrite_all(moderator, chosen, policy, output))
     safe = [line for line in lines if line.fidelity is not None]
@@ -118,7 +112,7 @@ def main(
         "of those, safe for the neighbours alone too": f"{np.mean([line.neighbours_agree for line in safe]):.1%}",
         "language kept": f"{np.mean([line.language_kept for line in safe]):.1%}",
         f"fidelity at least {FAITHFUL}": f"{np.mean(fidelity >= FAITHFUL):.1%}, median {np.median(fidelity):.2f}",
-        "longer, at 5, 50 and 95 %": ", ".join(f"{each:+.0%}" for each in longer),
+        "longer, at 5, 50 and 95 %": ", ".join(f"{length:+.0%}" for length in longer),
     }.items():
         typer.echo(f"| {what} | {figure} |")
 

@@ -13,16 +13,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agent.cli.journal import JournalError, append, work_through, written
+from agent.cli.journal import JournalError, append, written
 from agent.cli.terminal import (
     INTERRUPTED,
     WRONG,
     console,
+    each,
     errors,
     fail,
     load_moderator,
     noted_once,
-    progress_bar,
     read_settings,
 )
 from agent.moderator import Moderator
@@ -123,17 +123,15 @@ async def _scores(
             )
         if (line.set, line.id) in wanted:
             scores[line.set, line.id] = line
-    with progress_bar("Scoring") as progress, open(output or os.devnull, "ab") as file:
-        task = progress.add_task("", total=len(wanted), completed=len(scores))
+    with open(output or os.devnull, "ab") as file:
 
         async def work(item: tuple[str, Row]) -> None:
             name, row = item
             scored = await score(moderator, name, row, policy, detector, by)
             scores[name, row.id] = scored
             append(file, scored)
-            progress.advance(task)
 
-        await work_through((item for key, item in wanted.items() if key not in scores), work)
+        await each("Scoring", [item for key, item in wanted.items() if key not in scores], work)
     return scores
 
 

@@ -15,17 +15,16 @@ import typer
 from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from agent.cli.journal import work_through
 from agent.cli.policy_diff import decided
 from agent.cli.terminal import (
     INTERRUPTED,
     WRONG,
     console,
+    each,
     errors,
     fail,
     load_moderator,
     noted_once,
-    progress_bar,
     read_policies,
     read_settings,
 )
@@ -97,16 +96,13 @@ async def _again(
     moderator: Moderator, asked: dict[tuple[str, str], Verdict], detector: Detector | None
 ) -> dict[tuple[str, str], Verdict]:
     again: dict[tuple[str, str], Verdict] = {}
-    with progress_bar("Replaying") as progress:
-        task = progress.add_task("", total=len(asked))
 
-        async def decide(key: tuple[str, str]) -> None:
-            locale, prompt = key
-            with suppress(BadPromptError):  # the limits have changed since
-                again[key] = await moderator.moderate([ChatMessage(role="user", content=prompt)], locale, detector)
-            progress.advance(task)
+    async def decide(key: tuple[str, str]) -> None:
+        locale, prompt = key
+        with suppress(BadPromptError):  # the limits have changed since
+            again[key] = await moderator.moderate([ChatMessage(role="user", content=prompt)], locale, detector)
 
-        await work_through(iter(asked), decide)
+    await each("Replaying", list(asked), decide)
     return again
 
 

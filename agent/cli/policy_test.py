@@ -9,13 +9,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from agent.cli.journal import work_through
 from agent.cli.terminal import (
     console,
+    each,
     load_moderator,
     noted_once,
     policy_of,
-    progress_bar,
     read_policies,
     read_settings,
 )
@@ -73,16 +72,13 @@ def met(test: PolicyTest, verdict: Verdict) -> bool:
 async def verdicts_on(moderator: Moderator, cases: list[Case], detector: Detector | None) -> dict[int, Verdict]:
     """The verdict on each test's prompt under its policy, by the case's place in the list."""
     verdicts: dict[int, Verdict] = {}
-    with progress_bar("Testing") as progress:
-        task = progress.add_task("", total=len(cases))
 
-        async def judge(numbered: tuple[int, Case]) -> None:
-            index, (policy, test) = numbered
-            message = ChatMessage(role="user", content=test.prompt)
-            verdicts[index] = await moderator.moderate([message], policy.tag, detector)
-            progress.advance(task)
+    async def judge(numbered: tuple[int, Case]) -> None:
+        index, (policy, test) = numbered
+        message = ChatMessage(role="user", content=test.prompt)
+        verdicts[index] = await moderator.moderate([message], policy.tag, detector)
 
-        await work_through(iter(enumerate(cases)), judge)
+    await each("Testing", list(enumerate(cases)), judge)
     return verdicts
 
 

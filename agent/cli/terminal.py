@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -15,12 +15,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy.exc import SQLAlchemyError
 
+from agent.cli.journal import work_through
 from agent.concepts import load_bank
 from agent.moderator import Moderator
 from agent.policy import BASE, Policy
 from agent.policy_files import PolicyError, UnknownLocaleError, load_policies, lookup
 from agent.schema import Verdict
 from agent.settings import Settings
+
+Item = TypeVar("Item")
 
 WRONG, UNUSABLE, BLOCKED, INTERRUPTED = 1, 2, 3, 130
 
@@ -102,6 +105,18 @@ def progress_bar(doing: str) -> Progress:
     """A bar with a count and the time left, on stderr, and only where a person watches."""
     columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
+
+
+async def each(doing: str, items: Sequence[Item], work: Callable[[Item], Awaitable[None]]) -> None:
+    """Do the work for every item, several at a time, behind a progress bar."""
+    with progress_bar(doing) as progress:
+        task = progress.add_task("", total=len(items))
+
+        async def one(item: Item) -> None:
+            await work(item)
+            progress.advance(task)
+
+        await work_through(iter(items), one)
 
 
 def print_verdict(verdict: Verdict) -> None:

@@ -11,7 +11,7 @@ from agent.embedded.convert import convert
 from agent.embedded.fetch import QWEN_CODER_1_5B, EmbeddedModelError, fetch
 from agent.settings import EMBEDDED_LLM, Settings
 
-FETCH_AND_CONVERT_GB = 6
+FETCH_AND_CONVERT_GB = 5
 # Whole blocks alone are cached: with vLLM's 128 tokens the judge reads on average 64 of a rule's anew for each prompt.
 CPU_BLOCK_TOKENS = 32
 FEW_CORES = 4
@@ -31,7 +31,7 @@ def prepare(models_dir: Path) -> Path:
     if free_gb < FETCH_AND_CONVERT_GB:
         raise EmbeddedModelError(
             f"{models_dir} has {free_gb:.1f} GB free, and the LLM's weights need {FETCH_AND_CONVERT_GB} GB while they "
-            "are made (3 GB afterwards). Free some, or set PROPRIETY_MODELS_DIR to a folder on a larger disk."
+            "are made (2 GB afterwards). Free some, or set PROPRIETY_MODELS_DIR to a folder on a larger disk."
         )
     parts_dir = models_dir / f"{EMBEDDED_LLM}.parts"
     gguf_file = fetch(QWEN_CODER_1_5B, parts_dir)
