@@ -14,8 +14,8 @@ from agent.settings import Settings
 HELD = 0.95
 PATIENCE_S = 600  # a cold LLM on two cores reads the rules of sixteen prompts first
 CASES = [(policy, test) for policy in load_policies(Settings().policies_dir).values() for test in policy.tests]
-JUDGED = [(policy, test) for policy, test in CASES if policy.locale in ("base", "ar-SA")]
-"""Two policies stand for all, since the LLM first reads each rule of each. All of them: `propriety policy test`."""
+JUDGED = ("base", "en-US", "fr-FR", "de-DE", "ar-SA", "th-TH")
+"""These stand for all, since the LLM first reads each rule of each. All of them: `propriety policy test`."""
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +23,15 @@ def moderator(data_dir: Path) -> Moderator:
     return Moderator(Settings(data_dir=data_dir))
 
 
-def test_own_tests_hold_with_the_embedded_judge(loop: asyncio.Runner, llm_url: str, data_dir: Path) -> None:
-    settings = Settings(llm_url=llm_url, data_dir=data_dir, llm_timeout_s=PATIENCE_S)
-    verdicts = loop.run(verdicts_on(Moderator(settings), JUDGED, None))
+@pytest.mark.parametrize("locale", JUDGED)
+def test_each_own_test_holds_with_the_embedded_judge(
+    loop: asyncio.Runner, llm_url: str, data_dir: Path, locale: str
+) -> None:
+    moderator = Moderator(Settings(llm_url=llm_url, data_dir=data_dir, llm_timeout_s=PATIENCE_S))
+    cases = [(policy, test) for policy, test in CASES if policy.locale == locale]
+    verdicts = loop.run(verdicts_on(moderator, cases, None))
     assert {verdict.status for verdict in verdicts.values()} == {Status.OK}
-    failed = [
-        f"{policy.locale}: {test.prompt}" for i, (policy, test) in enumerate(JUDGED) if not met(test, verdicts[i])
-    ]
-    assert len(failed) <= (1 - HELD) * len(JUDGED), failed
+    assert not [test.prompt for index, (_, test) in enumerate(cases) if not met(test, verdicts[index])]
 
 
 def test_of_every_third_own_test_few_need_the_judge(loop: asyncio.Runner, moderator: Moderator) -> None:
