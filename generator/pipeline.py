@@ -13,7 +13,8 @@ from diffusers import DDIMScheduler, DiffusionPipeline, EulerDiscreteScheduler, 
 from PIL.Image import Image
 from PIL.PngImagePlugin import PngInfo
 
-from generator.dual_latent import denoiser_rows, dual_latent, original_steps
+from generator.dual_latent import dual_latent
+from generator.schedule import denoiser_rows, original_steps
 from generator.schema import DrawRequest, Parameters, Sampler
 
 DEMO = Path(__file__).parent / "demo_model" / "weights"

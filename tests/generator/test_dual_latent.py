@@ -7,7 +7,9 @@ import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler, PNDMScheduler
 from torch import Tensor
 
-from generator.dual_latent import UnsupportedPipelineError, denoiser_rows, dual_latent, fuse, fused_steps
+from generator.dual_latent import UnsupportedPipelineError, dual_latent
+from generator.rows import fuse
+from generator.schedule import denoiser_rows, fused_steps
 
 STEPS = 10
 X, XI = "wine", "juice"
@@ -132,7 +134,7 @@ def test_negative_prompts_and_embeddings_keep_their_meaning(either: Any) -> None
         named = draw(either, X, negative_prompt="bad")
         without = draw(either, X)
     negative, _ = either.encode_prompt("bad", "cpu", 1, False)
-    with dual_latent(either, safe, wxi=0.5, tau_gc=0.5):
+    with dual_latent(either, {"prompt_embeds": safe}, wxi=0.5, tau_gc=0.5):
         embedded = draw(either, None, prompt_embeds=embeds, negative_prompt_embeds=negative)
     torch.testing.assert_close(named, embedded)
     assert not torch.allclose(named, without)
