@@ -17,14 +17,13 @@ variant "parallel" lets the pipeline guide the original's rows too, and steps th
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from generator.branches import Branches
 from generator.families import family_of
 from generator.parallel import ParallelBranches
-from generator.schedule import Schedule, UnsupportedPipelineError, check_sampler, in_unit
+from generator.schedule import Schedule, UnsupportedPipelineError, Variant, check_sampler, in_unit
 
-Variant = Literal["coupled", "parallel"]
 VARIANTS: dict[Variant, type[Branches]] = {"coupled": Branches, "parallel": ParallelBranches}
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+Variant = Literal["coupled", "parallel"]
 Schedule = Literal["constant", "linear", "cosine"]
 
 SAMPLERS = (
@@ -17,7 +18,6 @@ SAMPLERS = (
     "DPMSolverMultistepScheduler",
     "UniPCMultistepScheduler",
     "HeunDiscreteScheduler",
-    "KDPM2DiscreteScheduler",
     "LCMScheduler",
     "FlowMatchEulerDiscreteScheduler",
 )
@@ -37,9 +37,10 @@ def original_steps(wxi: float, tau_gc: float, steps: int) -> int:
     return fused_steps(tau_gc, steps) if 0.0 < wxi < 1.0 else 0
 
 
-def denoiser_rows(wxi: float, tau_gc: float, steps: int, guided: bool = True) -> int:
-    """Rows that one picture sends through the denoiser: 2N + k, or N + k without classifier-free guidance."""
-    return (2 if guided else 1) * steps + original_steps(wxi, tau_gc, steps)
+def denoiser_rows(wxi: float, tau_gc: float, steps: int, guided: bool = True, variant: Variant = "coupled") -> int:
+    """Rows that one picture sends through the denoiser: 2N + k coupled, 2N + 2k parallel; unguided N + k."""
+    k = original_steps(wxi, tau_gc, steps)
+    return (2 * steps + (2 * k if variant == "parallel" else k)) if guided else steps + k
 
 
 def weight(wxi: float, step: int, k: int, schedule: Schedule) -> float:

@@ -1,6 +1,7 @@
 """Real pipelines of every family that dual latents serve, tiny and untrained."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -95,6 +96,7 @@ class Tiny:
     calls_of_networks: int = 1  # each network's, in each step
     pictures: tuple[str, ...] = ()  # arguments that hold one picture for each prompt
     steps: int = 6  # that really run
+    each: str = "num_images_per_prompt"
 
 
 def picture() -> torch.Tensor:
@@ -109,8 +111,9 @@ def half() -> torch.Tensor:
 
 def stable_diffusion(name: str = "", prediction_type: str = "epsilon", unet: Any = (), **more: Any) -> Any:
     return getattr(diffusers, f"StableDiffusion{name}Pipeline")(
-        vae=vae(), text_encoder=clip(), tokenizer=clip_tokenizer(), safety_checker=None, feature_extractor=None,
+        vae=vae(), text_encoder=deepcopy(clip()), tokenizer=clip_tokenizer(), safety_checker=None,
         unet=diffusers.UNet2DConditionModel(**UNET | UP | dict(unet)).eval(), requires_safety_checker=False,
+        feature_extractor=None,
         scheduler=diffusers.DDIMScheduler(prediction_type=prediction_type, **DDIM), **more,
     )  # fmt: skip
 
@@ -284,7 +287,9 @@ TINY: dict[str, Callable[[], Tiny]] = {
         flux(guidance_embeds=False), {"true_cfg_scale": 4.0, "max_sequence_length": 32} | BAD | SMALL, networks=DIT
     ),
     "PixArt": lambda: Tiny(
-        pixart(), guided(**SMALL, clean_caption=False, use_resolution_binning=False, max_sequence_length=TOKENS), networks=DIT
+        pixart(),
+        guided(**SMALL, clean_caption=False, use_resolution_binning=False, max_sequence_length=TOKENS),
+        networks=DIT,
     ),
     "Sana": lambda: Tiny(
         sana(),
@@ -293,22 +298,30 @@ TINY: dict[str, Callable[[], Tiny]] = {
     ),
     "Qwen-Image": lambda: Tiny(qwen_image(), {"true_cfg_scale": 4.0} | BAD | SMALL, networks=DIT),
     "Z-Image": lambda: Tiny(z_image(), guided(**SMALL, max_sequence_length=TOKENS), networks=DIT),
-    "Wan": lambda: Tiny(wan(), WAN, networks=DIT),
-    "Wan 2.2": lambda: Tiny(wan(boundary_ratio=0.8), WAN, networks=("transformer", "transformer_2")),
+    "Wan": lambda: Tiny(wan(), WAN, networks=DIT, each="num_videos_per_prompt"),
+    "Wan 2.2": lambda: Tiny(
+        wan(boundary_ratio=0.8), WAN, networks=("transformer", "transformer_2"), each="num_videos_per_prompt"
+    ),
 }
 
 
-@pytest.fixture(params=TINY)
-def tiny(request: pytest.FixtureRequest) -> Tiny:
+def make(name: str) -> Tiny:
     torch.manual_seed(0)
-    made = TINY[request.param]()
+    made = TINY[name]()
     made.pipe.set_progress_bar_config(disable=True)
     return made
 
 
 @pytest.fixture
+def tiny_of() -> Callable[[str], Tiny]:
+    return make
+
+
+@pytest.fixture(params=TINY)
+def tiny(request: pytest.FixtureRequest) -> Tiny:
+    return make(request.param)
+
+
+@pytest.fixture
 def pipe() -> Any:
-    torch.manual_seed(0)
-    made = stable_diffusion()
-    made.set_progress_bar_config(disable=True)
-    return made
+    return make("SD 1.x").pipe

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import AnimateDiffPipeline
 from torch import Tensor
 
 from generator.dual_latent import UnsupportedPipelineError, dual_latent
@@ -18,7 +19,7 @@ def draw(tiny: Any, prompt: Any, seeds: tuple[int, ...] = (0,), **more: Any) -> 
     """Latents of one drawing."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     arguments = {"num_inference_steps": STEPS, "output_type": "latent", "return_dict": False} | tiny.arguments | more
-    if not isinstance(prompt, str):
+    if isinstance(prompt, list):
         arguments |= {name: arguments[name].expand(len(prompt), -1, -1, -1) for name in tiny.pictures}
         if "negative_prompt" in arguments:
             arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(prompt)
@@ -107,3 +108,48 @@ def test_the_parallel_variant_costs_a_second_unconditional_row(tiny: Any) -> Non
         draw(tiny, X)
     k = fused_steps_that_run(tiny)
     assert sum(seen) == tiny.calls_of_networks * tiny.rows * (tiny.steps + k)
+
+
+def test_several_images_of_a_prompt_share_its_safe_prompt(tiny: Any) -> None:
+    if isinstance(tiny.pipe, AnimateDiffPipeline):
+        return  # it draws one video a prompt, whatever num_videos_per_prompt
+    with dual_latent(tiny.pipe, XI, 0.5, 0.5):
+        together = draw(tiny, X, (1, 2), **{tiny.each: 2})
+        assert close(together[1], draw(tiny, X, (2,))[0])
+
+
+def test_a_controlnet_that_guesses_is_refused(tiny_of: Any) -> None:
+    tiny = tiny_of("SD ControlNet")
+    with dual_latent(tiny.pipe, XI, 0.5, 0.5), pytest.raises(UnsupportedPipelineError, match="guess_mode"):
+        draw(tiny, X, guess_mode=True)
+
+
+def test_embeddings_that_never_pass_the_encoder_are_refused(tiny_of: Any) -> None:
+    tiny = tiny_of("Z-Image")
+    embeds, negative = tiny.pipe.encode_prompt([X], "cpu")
+    with (
+        dual_latent(tiny.pipe, XI, 0.5, 0.5),
+        pytest.raises(UnsupportedPipelineError, match="without calling encode_prompt"),
+    ):
+        draw(tiny, None, prompt_embeds=embeds, negative_prompt_embeds=negative)
+
+
+def test_a_negative_prompt_that_equals_the_safe_one_stays_apart(tiny_of: Any) -> None:
+    tiny = tiny_of("FLUX, guided")
+    with dual_latent(tiny.pipe, XI, 0.5, 1.0):
+        texts = draw(tiny, X, negative_prompt=XI)
+    near = 0.5 * draw(tiny, X, negative_prompt=XI, num_inference_steps=1) + 0.5 * draw(
+        tiny, XI, negative_prompt=XI, num_inference_steps=1
+    )
+    with dual_latent(tiny.pipe, XI, 0.5, 1.0):
+        assert close(draw(tiny, X, negative_prompt=XI, num_inference_steps=1), near)
+    assert not close(texts, draw(tiny, XI, negative_prompt=XI))
+
+
+def test_safe_embeddings_go_by_the_names_of_the_pipelines_encoder(tiny_of: Any) -> None:
+    tiny = tiny_of("FLUX")
+    embeds, pooled, _ = tiny.pipe.encode_prompt(XI, None, "cpu", max_sequence_length=32)
+    with dual_latent(tiny.pipe, XI, 0.5, 0.5):
+        expected = draw(tiny, X)
+    with dual_latent(tiny.pipe, {"prompt_embeds": embeds, "pooled_prompt_embeds": pooled}, 0.5, 0.5):
+        assert close(draw(tiny, X), expected)
