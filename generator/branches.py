@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generator.families import Family, Path
+from generator.families import Family, get, put
 from generator.rows import append_rows, choose, fuse, join, lengthen, take, with_prediction
 from generator.schedule import Clock, Schedule, UnsupportedPipelineError, check_sampler, weight
 
@@ -90,8 +90,7 @@ class Branches:
         outputs = list(self.stock_encode(*args, **kwargs))
         places = list(self.family.conditions.values())
         original = [outputs[place] for place in places]
-        rows = len(original[0])
-        prompts = _count(given)
+        rows, prompts = len(original[0]), _count(given)
         safe_outputs = self.stock_encode(**self._safe_arguments(given, prompts))
         safe = [safe_outputs[place] for place in places]
         if not (self.family.ragged or self.family.row_lists) and safe[0].shape != original[0].shape:
@@ -134,9 +133,8 @@ class Branches:
             raise UnsupportedPipelineError("guess_mode gives the ControlNet rows of its own; leave it out.")
         total = len(next(iter(arguments.values())))
         images, safe = self._safe_rows(arguments, total, drawing)
-        drawing.clock = drawing.clock or Clock(self.pipe.scheduler)
         timestep = self.family.timestep(self.pipe, arguments).flatten()[0]
-        weights = self._weights(drawing, images, drawing.clock.step(float(timestep)))
+        weights = self._weights(drawing, images, timestep)
         if not weights:
             return args, kwargs
         active = torch.tensor(list(weights))
@@ -148,12 +146,13 @@ class Branches:
         self.call = call
         return (), self._append(arguments, call, copied, drawing)
 
-    def _weights(self, drawing: Drawing, images: int, step: int) -> dict[int, float]:
-        """w_ξ at this step, of each image whose original takes part in it."""
-        weights = {}
+    def _weights(self, drawing: Drawing, images: int, timestep: Tensor) -> dict[int, float]:
+        """w_ξ at this timestep, of each image whose original takes part in it."""
+        clock = drawing.clock = drawing.clock or Clock(self.pipe.scheduler)
+        step, weights = clock.step(float(timestep)), {}
         for image in range(images):
             row = image * len(drawing.wxi) // images
-            k = drawing.clock.original_steps(drawing.wxi[row], drawing.tau_gc[row]) if drawing.clock else 0
+            k = clock.original_steps(drawing.wxi[row], drawing.tau_gc[row])
             if step < k:
                 weights[image] = weight(drawing.wxi[row], step, k, self.schedule)
         return weights
@@ -168,7 +167,7 @@ class Branches:
         Raises:
             UnsupportedPipelineError: where the rows that the pipeline guides towards carry something else.
         """
-        text = _get(arguments, next(iter(self.family.conditions)))
+        text = get(arguments, next(iter(self.family.conditions)))
         images = len(drawing.wxi)
         if self.family.guidance == "second call":
             drawing.calls += 1
@@ -187,7 +186,7 @@ class Branches:
     def _append(self, arguments: dict[str, Any], call: Call, copied: Tensor, drawing: Drawing) -> dict[str, Any]:
         """The denoiser's arguments with copies of some rows behind its own, and the active originals behind those."""
         paths = list(self.family.conditions)
-        own = [_get(arguments, path) for path in paths]
+        own = [get(arguments, path) for path in paths]
         rows = torch.cat([copied, call.safe])
         for name, value in arguments.items():
             if name in self.family.row_lists:
@@ -202,7 +201,7 @@ class Branches:
             length = max(own[0].shape[1], original[0].shape[1])
             own, original = lengthen(own, length), lengthen(original, length)
         for path, value, more in zip(paths, own, original, strict=True):
-            _put(arguments, path, join(value, take(value, copied, call.total), more, call.total))
+            put(arguments, path, join(value, take(value, copied, call.total), more, call.total))
         return arguments
 
     def fuse_original(self, _: Any, args: tuple[Any, ...], output: Any) -> Any:
@@ -213,20 +212,6 @@ class Branches:
         prediction = predicted[: call.total].clone()
         prediction[call.safe] = fuse(predicted[call.total :], prediction[call.safe], call.wxi)
         return with_prediction(output, prediction)
-
-
-def _get(arguments: Mapping[str, Any], path: Path) -> Any:
-    for name in path:
-        arguments = arguments[name]
-    return arguments
-
-
-def _put(arguments: dict[str, Any], path: Path, value: Any) -> None:
-    *outer, last = path
-    for name in outer:
-        arguments[name] = dict(arguments[name])
-        arguments = arguments[name]
-    arguments[last] = value
 
 
 def _carries(text: Any, safe: range, total: int, drawing: Drawing) -> bool:

@@ -105,3 +105,19 @@ def family_of(pipe: Any) -> Family:
     raise UnsupportedPipelineError(
         f"{type(pipe).__name__} is not served; dual latents take: {', '.join(sorted(FAMILIES))}."
     )
+
+
+def get(arguments: Mapping[str, Any], path: Path) -> Any:
+    """A denoiser's argument, or what lies deeper in it."""
+    for name in path:
+        arguments = arguments[name]
+    return arguments
+
+
+def put(arguments: dict[str, Any], path: Path, value: Any) -> None:
+    """Another value for it; dictionaries on the way are copied, as they are the pipeline's."""
+    *outer, last = path
+    for name in outer:
+        arguments[name] = dict(arguments[name])
+        arguments = arguments[name]
+    arguments[last] = value

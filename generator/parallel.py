@@ -38,6 +38,8 @@ class ParallelBranches(Branches):
         """As for "coupled"; the sampler of this call gets its stand-in here, as the caller may have changed it."""
         scheduler = self.pipe.scheduler
         _check_history(scheduler)
+        if getattr(self.pipe, "free_init_enabled", False):
+            raise UnsupportedPipelineError("Variant 'parallel' is refused: FreeInit starts over with other latents.")
         self.twin: Any = None  # the original branch's sampler
         self.latent: Tensor | None = None  # the original branch's latents, a row for each image
         if "step" not in vars(scheduler):

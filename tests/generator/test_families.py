@@ -153,3 +153,14 @@ def test_safe_embeddings_go_by_the_names_of_the_pipelines_encoder(tiny_of: Any) 
         expected = draw(tiny, X)
     with dual_latent(tiny.pipe, {"prompt_embeds": embeds, "pooled_prompt_embeds": pooled}, 0.5, 0.5):
         assert close(draw(tiny, X), expected)
+
+
+def test_free_noise_and_free_init_are_refused_where_they_would_undo_the_method(tiny_of: Any) -> None:
+    tiny = tiny_of("AnimateDiff")
+    tiny.pipe.enable_free_init(num_iters=2)
+    with dual_latent(tiny.pipe, XI, 0.5, 0.5, "parallel"), pytest.raises(UnsupportedPipelineError, match="FreeInit"):
+        draw(tiny, X)
+    tiny.pipe.disable_free_init()
+    tiny.pipe.enable_free_noise(context_length=2, context_stride=1)
+    with dual_latent(tiny.pipe, XI, 0.5, 0.5), pytest.raises(UnsupportedPipelineError, match="another condition"):
+        draw(tiny, {0: X, 2: "sun"})
