@@ -182,13 +182,13 @@ def flux(guidance_embeds: bool) -> Any:
     )  # fmt: skip
 
 
-def pixart() -> Any:
+def pixart(name: str) -> Any:
     transformer = diffusers.PixArtTransformer2DModel(
         sample_size=4, num_layers=1, patch_size=2, attention_head_dim=8, num_attention_heads=2, in_channels=4,
         out_channels=8, cross_attention_dim=16, caption_channels=16, use_additional_conditions=False,
     )  # fmt: skip
     torch.nn.init.normal_(transformer.proj_out.weight, std=0.3)
-    return diffusers.PixArtSigmaPipeline(
+    return getattr(diffusers, f"PixArt{name}Pipeline")(
         tokenizer=letter_tokenizer(), text_encoder=t5(), vae=vae(), transformer=transformer.eval(),
         scheduler=diffusers.DPMSolverMultistepScheduler(),
     )  # fmt: skip
@@ -252,6 +252,7 @@ def wan(boundary_ratio: float | None = None) -> Any:
 DIT = ("transformer",)
 SMALL = {"height": 32, "width": 32}
 BAD = {"negative_prompt": "bad"}
+PIXART = guided(**SMALL, use_resolution_binning=False, clean_caption=False, max_sequence_length=TOKENS)
 WAN: dict[str, Any] = guided(height=16, width=16, num_frames=5, max_sequence_length=TOKENS)
 TINY: dict[str, Callable[[], Tiny]] = {
     "SD 1.x": lambda: Tiny(stable_diffusion()),
@@ -286,11 +287,8 @@ TINY: dict[str, Callable[[], Tiny]] = {
     "FLUX, guided": lambda: Tiny(
         flux(guidance_embeds=False), {"true_cfg_scale": 4.0, "max_sequence_length": 32} | BAD | SMALL, networks=DIT
     ),
-    "PixArt": lambda: Tiny(
-        pixart(),
-        guided(**SMALL, clean_caption=False, use_resolution_binning=False, max_sequence_length=TOKENS),
-        networks=DIT,
-    ),
+    "PixArt α": lambda: Tiny(pixart("Alpha"), PIXART, networks=DIT),
+    "PixArt Σ": lambda: Tiny(pixart("Sigma"), PIXART, networks=DIT),
     "Sana": lambda: Tiny(
         sana(),
         guided(height=128, width=128, clean_caption=False, use_resolution_binning=False, max_sequence_length=TOKENS),

@@ -163,4 +163,4 @@ def test_free_noise_and_free_init_are_refused_where_they_would_undo_the_method(t
     tiny.pipe.disable_free_init()
     tiny.pipe.enable_free_noise(context_length=2, context_stride=1)
     with dual_latent(tiny.pipe, XI, 0.5, 0.5), pytest.raises(UnsupportedPipelineError, match="another condition"):
-        draw(tiny, {0: X, 2: "sun"})
+        tiny.pipe({0: X, 2: "sun"}, num_inference_steps=STEPS, output_type="latent", **tiny.arguments)
