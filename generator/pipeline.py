@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from generator.dual_latent import dual_latent
 from generator.families import family_of
-from generator.schedule import Clock, UnsupportedPipelineError, check_sampler
+from generator.schedule import Clock, UnsupportedPipelineError, check_sampler, denoiser_rows
 from generator.schema import DrawRequest, Parameters, Sampler
 
 DEMO = Path(__file__).parent / "demo_model" / "weights"
@@ -194,9 +194,8 @@ def _as_drawn(pipe: Any, parameters: Parameters, clock: Clock) -> Parameters:
     """The parameters with k and the rows counted on the sampler's timesteps."""
     k = clock.original_steps(parameters.wxi, parameters.tau_gc)
     guided = parameters.guidance_scale > 1 and family_of(pipe).guidance == "before"
-    return parameters.model_copy(
-        update={"fused_steps": k, "denoiser_rows": (2 if guided else 1) * parameters.steps + k}
-    )
+    rows = denoiser_rows(parameters.steps, k, guided)
+    return parameters.model_copy(update={"fused_steps": k, "denoiser_rows": rows})
 
 
 def _parameters(pipe: Any, request: DrawRequest, seed: int) -> Parameters:

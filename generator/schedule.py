@@ -32,15 +32,11 @@ def fused_steps(tau_gc: float, steps: int) -> int:
     return round(tau_gc * steps)
 
 
-def original_steps(wxi: float, tau_gc: float, steps: int) -> int:
-    """The steps in which the original prompt costs a row of its own: none where one branch has all the weight."""
-    return fused_steps(tau_gc, steps) if 0.0 < wxi < 1.0 else 0
-
-
-def denoiser_rows(wxi: float, tau_gc: float, steps: int, guided: bool = True, variant: Variant = "coupled") -> int:
+def denoiser_rows(steps: int, k: int, guided: bool = True, variant: Variant = "coupled") -> int:
     """Rows that one picture sends through the denoiser: 2N + k coupled, 2N + 2k parallel; unguided N + k."""
-    k = original_steps(wxi, tau_gc, steps)
-    return (2 * steps + (2 * k if variant == "parallel" else k)) if guided else steps + k
+    if not guided:
+        return steps + k
+    return 2 * steps + (2 * k if variant == "parallel" else k)
 
 
 def weight(wxi: float, step: int, k: int, schedule: Schedule) -> float:
@@ -82,7 +78,7 @@ class Clock:
         return int(((self.times + following) / 2 >= (1 - tau_gc) * self.train_steps).sum())
 
     def original_steps(self, wxi: float, tau_gc: float) -> int:
-        """As the function of that name, for this sampler's timesteps."""
+        """The steps in which the original costs a row of its own: none where one branch has all the weight."""
         return self.fused_steps(tau_gc) if 0.0 < wxi < 1.0 else 0
 
 

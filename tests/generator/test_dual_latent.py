@@ -80,9 +80,9 @@ def test_the_original_branch_is_dropped_after_k_steps(either: Any) -> None:
     dual, counter = rows(either)
     with dual_latent(either, XI, wxi=0.75, tau_gc=0.3):
         draw(either, X)
-    assert sum(plain) == denoiser_rows(0, 0, STEPS) == 2 * STEPS
+    assert sum(plain) == denoiser_rows(STEPS, 0) == 2 * STEPS
     assert dual == [3, 3, 3] + [2] * 7
-    assert sum(dual) == denoiser_rows(0.75, 0.3, STEPS) == 2 * STEPS + 3
+    assert sum(dual) == denoiser_rows(STEPS, 3) == 2 * STEPS + 3
 
 
 def test_both_prompts_change_the_picture(either: Any) -> None:
@@ -113,7 +113,7 @@ def test_without_guidance_there_is_no_unconditional_row(either: Any) -> None:
         draw(either, X, guidance_scale=1.0)
     counter.remove()
     assert seen == [2] * 3 + [1] * 7
-    assert sum(seen) == denoiser_rows(0.5, 0.3, STEPS, guided=False)
+    assert sum(seen) == denoiser_rows(STEPS, 3, guided=False)
 
 
 def test_several_images_of_a_prompt_share_its_safe_prompt(either: Any) -> None:

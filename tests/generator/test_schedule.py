@@ -59,7 +59,8 @@ def test_the_weight_of_the_safe_prompt_may_rise_to_one() -> None:
 
 
 def test_rows_are_counted_as_the_design_says() -> None:
-    assert denoiser_rows(0.75, 0.2, 25) == 2 * 25 + 5
-    assert denoiser_rows(0.75, 0.2, 25, guided=False) == 25 + 5
-    assert denoiser_rows(0.75, 0.2, 25, variant="parallel") == 2 * 25 + 2 * 5
-    assert denoiser_rows(1.0, 0.2, 25) == denoiser_rows(0.0, 0.2, 25) == 50
+    assert denoiser_rows(25, 5) == 2 * 25 + 5
+    assert denoiser_rows(25, 5, guided=False) == 25 + 5
+    assert denoiser_rows(25, 5, variant="parallel") == 2 * 25 + 2 * 5
+    ddim = clock(DDIMScheduler(), 25)
+    assert [ddim.original_steps(wxi, 0.2) for wxi in (0, 0.75, 1)] == [0, 5, 0]
