@@ -1,29 +1,41 @@
-"""Load a Stable Diffusion pipeline, and draw requests with it."""
+"""Load a text-to-image pipeline, and draw requests with it."""
 
 import io
 import secrets
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, DiffusionPipeline, EulerDiscreteScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, DiffusionPipeline, EulerDiscreteScheduler
 from PIL.Image import Image
 from PIL.PngImagePlugin import PngInfo
 
-from generator.dual_latent import denoiser_rows, dual_latent, original_steps
+from generator.dual_latent import dual_latent
+from generator.families import family_of
+from generator.schedule import Clock, UnsupportedPipelineError, check_sampler, denoiser_rows
 from generator.schema import DrawRequest, Parameters, Sampler
 
 DEMO = Path(__file__).parent / "demo_model" / "weights"
-DEMO_GUIDANCE, OWN_GUIDANCE = 4.0, 7.5
+DEMO_GUIDANCE = 4.0
 IMAGES_AT_ONCE = 8
 LOADER: Any = DiffusionPipeline
 SAMPLERS: dict[Sampler, tuple[Any, dict[str, Any]]] = {
     "ddim": (DDIMScheduler, {"clip_sample": False, "thresholding": False}),
     "euler": (EulerDiscreteScheduler, {}),
 }
+TEXT_TO_IMAGE = (
+    "StableDiffusionPipeline",
+    "StableDiffusionXLPipeline",
+    "StableDiffusion3Pipeline",
+    "FluxPipeline",
+    "PixArtAlphaPipeline",
+    "PixArtSigmaPipeline",
+    "SanaPipeline",
+)
 
 
 class ModelNotFoundError(RuntimeError):
@@ -31,7 +43,11 @@ class ModelNotFoundError(RuntimeError):
 
 
 class CannotDrawError(ValueError):
-    """The request is well-formed, but this model cannot draw it."""
+    """The request is well-formed, but this model cannot draw it, because of `param`."""
+
+    def __init__(self, message: str, param: str = "width") -> None:
+        super().__init__(message)
+        self.param = param
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +68,58 @@ class Drawing:
         return buffer.getvalue()
 
 
-def load(model: str = "demo") -> StableDiffusionPipeline:
+def load(model: str = "demo", fast: bool = False) -> Any:
     """A pipeline ready to draw: in float16 on the GPU where there is one, else in float32 on the CPU.
 
     Args:
         model: "demo" (the small model that comes with Propriety), a folder in diffusers' layout, or a hub id.
+        fast: in bfloat16, channels last, the denoiser's repeated blocks compiled for both numbers of rows. Takes a
+            minute or more, and draws slightly other pictures.
 
     Raises:
-        ModelNotFoundError: where there is no such model, or it is no Stable Diffusion one.
+        ModelNotFoundError: where there is no such model, or it is not among TEXT_TO_IMAGE.
     """
     source = str(DEMO) if model == "demo" else model
     if model == "demo" and not (DEMO / "model_index.json").is_file():
         raise ModelNotFoundError(f"The demo model's weights are not at {DEMO}; train them, or name another model.")
     device, dtype = ("cuda", torch.float16) if torch.cuda.is_available() else ("cpu", torch.float32)
     try:
-        pipe = LOADER.from_pretrained(source, dtype=dtype)
+        pipe = LOADER.from_pretrained(source, dtype=torch.bfloat16 if fast else dtype)
     except (OSError, ValueError) as error:
         raise ModelNotFoundError(
             f"The model {model!r} is neither a folder in diffusers' layout nor a model of the hub that can be reached: "
             f"{str(error).strip().splitlines()[0]} Mend the name or path, or use 'demo'."
         ) from error
-    if not issubclass(type(pipe), StableDiffusionPipeline):
-        raise ModelNotFoundError(f"The model {model!r} is a {type(pipe).__name__}; name a Stable Diffusion 1.x or 2.x.")
+    if type(pipe).__name__ not in TEXT_TO_IMAGE:
+        raise ModelNotFoundError(
+            f"The model {model!r} is a {type(pipe).__name__}; requests are drawn with {', '.join(TEXT_TO_IMAGE)}."
+        )
+    if _matches_flows(pipe):
+        try:
+            check_sampler(pipe.scheduler)
+        except UnsupportedPipelineError as error:
+            raise ModelNotFoundError(f"The model {model!r} cannot be drawn with: {error}") from error
     pipe.set_progress_bar_config(disable=True)
-    loaded: StableDiffusionPipeline = pipe.to(device)
-    return loaded
+    pipe = pipe.to(device)
+    return _quickened(pipe) if fast else pipe
+
+
+def _quickened(pipe: Any) -> Any:
+    denoiser = _denoiser(pipe).to(memory_format=torch.channels_last)
+    denoiser.compile_repeated_blocks()
+    for tau_gc in (0.0, 1.0):  # each number of rows is compiled once
+        draw(pipe, [DrawRequest(prompt="a", safe_prompt="b", wxi=0.5, tau_gc=tau_gc, steps=2, seed=0)])
+    return pipe
+
+
+def _matches_flows(pipe: Any) -> bool:
+    """Whether the model takes no other sampler than its own kind."""
+    config = pipe.scheduler.config
+    return "beta_start" not in config or bool(config.get("use_flow_sigmas"))
+
+
+def _denoiser(pipe: Any) -> Any:
+    return getattr(pipe, family_of(pipe).denoisers[0])
 
 
 def model_name(pipe: Any) -> str:
@@ -87,7 +130,7 @@ def model_name(pipe: Any) -> str:
 
 def own_size(pipe: Any) -> tuple[int, int]:
     """The width and height in pixels that the model was trained at."""
-    side = pipe.unet.config.sample_size
+    side = getattr(pipe, "default_sample_size", None) or _denoiser(pipe).config.sample_size
     height, width = (side, side) if isinstance(side, int) else side
     return width * pipe.vae_scale_factor, height * pipe.vae_scale_factor
 
@@ -99,7 +142,7 @@ def draw(pipe: Any, requests: Sequence[DrawRequest]) -> list[Drawing]:
     starts as its plain drawing does. The pipeline must not be drawing elsewhere meanwhile.
 
     Raises:
-        CannotDrawError: for a size that the model cannot draw.
+        CannotDrawError: for a size or a sampler that the model cannot draw with.
     """
     batches: dict[tuple[Any, ...], list[tuple[int, DrawRequest, Parameters]]] = defaultdict(list)
     place = 0
@@ -122,8 +165,9 @@ def draw(pipe: Any, requests: Sequence[DrawRequest]) -> list[Drawing]:
 def _draw_batch(pipe: Any, batch: list[tuple[DrawRequest, Parameters]]) -> list[Drawing]:
     requests, parameters = zip(*batch, strict=True)
     shared = parameters[0]
-    sampler, options = SAMPLERS[shared.sampler]
-    pipe.scheduler = sampler.from_config(pipe.scheduler.config, **options)
+    if shared.sampler != "own":
+        sampler, options = SAMPLERS[shared.sampler]
+        pipe.scheduler = sampler.from_config(pipe.scheduler.config, **options)
     with dual_latent(
         pipe,
         [request.safe_prompt or request.prompt for request in requests],
@@ -138,11 +182,20 @@ def _draw_batch(pipe: Any, batch: list[tuple[DrawRequest, Parameters]]) -> list[
             guidance_scale=shared.guidance_scale,
             generator=[torch.Generator("cpu").manual_seed(one.seed) for one in parameters],
         )
-    blanked = output.nsfw_content_detected or [False] * len(batch)
+    blanked = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
+    clock = Clock(pipe.scheduler)
     return [
-        Drawing(image, one, _notes(pipe, one.prompt, bool(blank)))
+        Drawing(image, _as_drawn(pipe, one, clock), _notes(pipe, one.prompt, bool(blank)))
         for image, one, blank in zip(output.images, parameters, blanked, strict=True)
     ]
+
+
+def _as_drawn(pipe: Any, parameters: Parameters, clock: Clock) -> Parameters:
+    """The parameters with k and the rows counted on the sampler's timesteps."""
+    k = clock.original_steps(parameters.wxi, parameters.tau_gc)
+    guided = parameters.guidance_scale > 1 and family_of(pipe).guidance == "before"
+    rows = denoiser_rows(parameters.steps, k, guided)
+    return parameters.model_copy(update={"fused_steps": k, "denoiser_rows": rows})
 
 
 def _parameters(pipe: Any, request: DrawRequest, seed: int) -> Parameters:
@@ -152,22 +205,27 @@ def _parameters(pipe: Any, request: DrawRequest, seed: int) -> Parameters:
         raise CannotDrawError(f"{width}x{height} is too large: the model's own size is {own_width}x{own_height}.")
     if width % pipe.vae_scale_factor or height % pipe.vae_scale_factor:
         raise CannotDrawError(f"{width}x{height}: this model needs multiples of {pipe.vae_scale_factor}.")
+    flows = _matches_flows(pipe)
+    if flows and request.sampler:
+        raise CannotDrawError(
+            f"{request.sampler}: this model matches flows with its own sampler; name none.", "sampler"
+        )
     wxi, tau_gc = request.knobs
     model = model_name(pipe)
-    own_guidance = DEMO_GUIDANCE if model == "demo" else OWN_GUIDANCE
+    own_guidance = DEMO_GUIDANCE if model == "demo" else signature(pipe.__call__).parameters["guidance_scale"].default
     guidance = own_guidance if request.guidance_scale is None else request.guidance_scale
     return Parameters(
         prompt=request.prompt if wxi == 0 or request.safe_prompt is None else request.safe_prompt,
         wxi=wxi,
         tau_gc=tau_gc,
-        fused_steps=original_steps(wxi, tau_gc, request.steps),
-        denoiser_rows=denoiser_rows(wxi, tau_gc, request.steps, guided=guidance > 1),
+        fused_steps=0,  # counted once the sampler has its timesteps
+        denoiser_rows=0,
         seed=seed,
         steps=request.steps,
         guidance_scale=guidance,
         width=width,
         height=height,
-        sampler=request.sampler,
+        sampler="own" if flows else request.sampler or "ddim",
         model=model,
     )
 

@@ -41,7 +41,7 @@ class DrawRequest(Strict):
     guidance_scale: float | None = Field(default=None, ge=1, le=30, description="1: unguided; null: the model's own.")
     width: Side | None = Field(default=None, description="Pixels; null: the model's own.")
     height: Side | None = Field(default=None, description="Pixels; null: the model's own.")
-    sampler: Sampler = "ddim"
+    sampler: Sampler | None = Field(default=None, description="null: DDIM; a model that matches flows takes its own.")
     n: int = Field(default=1, ge=1, le=MAX_IMAGES, description="Images.")
 
     @model_validator(mode="after")
@@ -87,7 +87,7 @@ class Parameters(Strict):
     guidance_scale: float
     width: int
     height: int
-    sampler: Sampler
+    sampler: Sampler | Literal["own"]
     model: str
 
 

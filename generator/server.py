@@ -4,7 +4,7 @@ POST /v1/draw takes one request, or {"requests": [request, ...]} with at most 16
 
     {"prompt": "a woman holding a wine glass on a beach", "safe_prompt": "a woman holding a glass of juice on a beach",
      "wxi": 0.75, "tau_gc": 0.2, "seed": 7, "steps": 25, "guidance_scale": null, "width": null, "height": null,
-     "sampler": "ddim", "n": 1}
+     "sampler": null, "n": 1}
 
 and answers, one entry per image in each list:
 
@@ -49,15 +49,15 @@ Body = Annotated[Annotated[DrawRequest, Tag("one")] | Annotated[DrawBatch, Tag("
 class Worker:
     """One model and the one thread that loads it and draws with it."""
 
-    def __init__(self, model: str) -> None:
-        self.model = model
+    def __init__(self, model: str, fast: bool = False) -> None:
+        self.model, self.fast = model, fast
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="draw")
         self.loading: Future[Any] = self.thread.submit(self._load)
 
     def _load(self) -> Any:
         from generator.pipeline import load
 
-        return load(self.model)
+        return load(self.model, self.fast)
 
     def health(self) -> Health:
         if not self.loading.done():
@@ -115,7 +115,7 @@ def create_app(worker: Worker) -> FastAPI:
         try:
             return await asyncio.get_running_loop().run_in_executor(worker.thread, worker.draw, requests)
         except CannotDrawError as error:
-            return _error(422, str(error), "cannot_draw", "width")
+            return _error(422, str(error), "cannot_draw", error.param)
 
     return app
 
@@ -130,6 +130,9 @@ def main(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8002,
     model: Annotated[str, typer.Option(help="'demo', a folder in diffusers' layout, or a hub id.")] = "demo",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads to draw with; all cores if unset.")] = None,
+    fast: Annotated[
+        bool, typer.Option(help="bfloat16, channels last, compiled: slower to load, faster to draw.")
+    ] = False,
 ) -> None:
     """Serve pictures: POST /v1/draw, GET /healthz. Try: curl -d '{"prompt": "a man in a park"}' -H
     'content-type: application/json' localhost:8002/v1/draw"""
@@ -138,7 +141,7 @@ def main(
         import torch
 
         torch.set_num_threads(threads)
-    worker = Worker(model)
+    worker = Worker(model, fast)
     server = uvicorn.Server(uvicorn.Config(create_app(worker), host=host, port=port))
 
     def stop_on_failure(loading: Future[Any]) -> None:

@@ -1,47 +1,325 @@
-"""A real Stable Diffusion pipeline, tiny and untrained."""
+"""Real pipelines of every family that dual latents serve, tiny and untrained."""
 
-import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+import diffusers
 import pytest
 import torch
-from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2Model,
+    T5Config,
+    T5EncoderModel,
+)
+
+TOKENS = 24
+LETTERS = [chr(c) for c in range(ord("a"), ord("z") + 1)]
 
 
-def tiny_tokenizer() -> CLIPTokenizer:
-    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
-    pieces = ["<|startoftext|>", "<|endoftext|>", *letters, *[letter + "</w>" for letter in letters]]
-    return CLIPTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}, merges=[], model_max_length=24)
+def clip_tokenizer() -> CLIPTokenizer:
+    pieces = ["<|startoftext|>", "<|endoftext|>", *LETTERS, *[letter + "</w>" for letter in LETTERS]]
+    return CLIPTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}, merges=[], model_max_length=TOKENS)
 
 
-def tiny_pipeline(prediction_type: str = "epsilon") -> StableDiffusionPipeline:
-    torch.manual_seed(0)
-    tokenizer = tiny_tokenizer()
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=24, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+def letter_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a letter, as long as the prompt."""
+    pieces = ["<pad>", "<unk>", *LETTERS, " ", "<", "|", ">", "_", "\n"]
+    tokenizer = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    chat = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", model_max_length=512, chat_template=chat
+    )
+
+
+@cache
+def clip(pooled: bool = False) -> Any:
+    config = CLIPTextConfig(
+        vocab_size=54, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=TOKENS, bos_token_id=0, eos_token_id=1, pad_token_id=1, projection_dim=16,
     )  # fmt: skip
-    unet = UNet2DConditionModel(
-        sample_size=4, in_channels=4, out_channels=4, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=16, attention_head_dim=2,
+    return (CLIPTextModelWithProjection if pooled else CLIPTextModel)(config).eval()
+
+
+@cache
+def t5() -> Any:
+    config = T5Config(vocab_size=36, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    return T5EncoderModel(config).eval()
+
+
+@cache
+def qwen() -> Any:
+    config = Qwen2Config(
+        vocab_size=36, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=512,
     )  # fmt: skip
-    vae = AutoencoderTiny(
+    return Qwen2Model(config).eval()
+
+
+def vae() -> Any:
+    return diffusers.AutoencoderTiny(
         encoder_block_out_channels=(4, 4, 4, 4), decoder_block_out_channels=(4, 4, 4, 4), latent_channels=4,
         num_encoder_blocks=(1, 1, 1, 1), num_decoder_blocks=(1, 1, 1, 1),
+    ).eval()  # fmt: skip
+
+
+UNET: dict[str, Any] = {
+    "in_channels": 4, "block_out_channels": (8, 16), "layers_per_block": 1, "norm_num_groups": 4,
+    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"), "cross_attention_dim": 16, "attention_head_dim": 2,
+}  # fmt: skip
+UP = {"sample_size": 4, "out_channels": 4, "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D")}
+XL: dict[str, Any] = {
+    "addition_embed_type": "text_time", "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 16 + 48,
+    "cross_attention_dim": 32, "transformer_layers_per_block": 1,
+}  # fmt: skip
+DDIM: dict[str, Any] = {"clip_sample": False, "steps_offset": 1}
+
+
+@dataclass
+class Tiny:
+    """A pipeline, the arguments its calls need, and how many rows an image takes in each step, if 6 are asked for."""
+
+    pipe: Any
+    arguments: dict[str, Any] = field(default_factory=lambda: {"guidance_scale": 4.0})
+    rows: int = 2
+    networks: tuple[str, ...] = ("unet",)
+    calls_of_networks: int = 1  # each network's, in each step
+    pictures: tuple[str, ...] = ()  # arguments that hold one picture for each prompt
+    steps: int = 6  # that really run
+    each: str = "num_images_per_prompt"
+
+
+def picture() -> torch.Tensor:
+    return torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+
+
+def half() -> torch.Tensor:
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 16:] = 1
+    return mask
+
+
+def stable_diffusion(name: str = "", prediction_type: str = "epsilon", unet: Any = (), **more: Any) -> Any:
+    return getattr(diffusers, f"StableDiffusion{name}Pipeline")(
+        vae=vae(), text_encoder=deepcopy(clip()), tokenizer=clip_tokenizer(), safety_checker=None,
+        unet=diffusers.UNet2DConditionModel(**UNET | UP | dict(unet)).eval(), requires_safety_checker=False,
+        feature_extractor=None,
+        scheduler=diffusers.DDIMScheduler(prediction_type=prediction_type, **DDIM), **more,
     )  # fmt: skip
-    scheduler = DDIMScheduler(clip_sample=False, steps_offset=1, prediction_type=prediction_type)
-    pipe: Any = StableDiffusionPipeline(
-        vae=vae.eval(), text_encoder=CLIPTextModel(text).eval(), tokenizer=tokenizer, unet=unet.eval(),
-        scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+
+
+def stable_diffusion_xl(name: str = "", unet: Any = (), **more: Any) -> Any:
+    return getattr(diffusers, f"StableDiffusionXL{name}Pipeline")(
+        vae=vae(), text_encoder=clip(), tokenizer=clip_tokenizer(), text_encoder_2=clip(pooled=True),
+        tokenizer_2=clip_tokenizer(), unet=diffusers.UNet2DConditionModel(**UNET | UP | XL | dict(unet)).eval(),
+        scheduler=diffusers.EulerDiscreteScheduler(timestep_spacing="leading"), add_watermarker=False, **more,
     )  # fmt: skip
-    pipe.set_progress_bar_config(disable=True)
+
+
+def controlnet(**more: Any) -> Any:
+    net = diffusers.ControlNetModel(**UNET | more, conditioning_embedding_out_channels=(8, 8, 8, 8))
+    for projection in [*net.controlnet_down_blocks, net.controlnet_mid_block]:
+        torch.nn.init.normal_(projection.weight)
+    return net.eval()
+
+
+def guided(**more: Any) -> dict[str, Any]:
+    return {"guidance_scale": 4.0} | more
+
+
+def img2img() -> dict[str, Any]:
+    return guided(image=picture(), strength=0.75)
+
+
+def inpaint() -> dict[str, Any]:
+    return guided(image=picture(), mask_image=half(), strength=1.0, height=32, width=32)
+
+
+def animate_diff() -> Any:
+    adapter = diffusers.MotionAdapter(
+        block_out_channels=(8, 16), motion_layers_per_block=1, motion_norm_num_groups=4, motion_num_attention_heads=2
+    )
+    unet = diffusers.UNet2DConditionModel(**UNET | UP)
+    pipe = diffusers.AnimateDiffPipeline(
+        vae=vae(), text_encoder=clip(), tokenizer=clip_tokenizer(), unet=unet, motion_adapter=adapter,
+        scheduler=diffusers.DDIMScheduler(**DDIM),
+    )  # fmt: skip
+    pipe.unet.eval()
     return pipe
 
 
+def stable_diffusion_3() -> Any:
+    transformer = diffusers.SD3Transformer2DModel(
+        sample_size=4, patch_size=1, in_channels=4, num_layers=2, attention_head_dim=8, num_attention_heads=2,
+        joint_attention_dim=32, caption_projection_dim=16, pooled_projection_dim=32, out_channels=4,
+    )  # fmt: skip
+    t5_wide = T5EncoderModel(T5Config(vocab_size=36, d_model=32, d_kv=8, d_ff=16, num_layers=1, num_heads=2))
+    return diffusers.StableDiffusion3Pipeline(
+        transformer=transformer.eval(), scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0), vae=vae(),
+        text_encoder=clip(pooled=True), tokenizer=clip_tokenizer(), text_encoder_2=clip(pooled=True),
+        tokenizer_2=clip_tokenizer(), text_encoder_3=t5_wide.eval(), tokenizer_3=letter_tokenizer(),
+    )  # fmt: skip
+
+
+def flux(guidance_embeds: bool) -> Any:
+    transformer = diffusers.FluxTransformer2DModel(
+        in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=16, pooled_projection_dim=16, guidance_embeds=guidance_embeds, axes_dims_rope=(4, 4, 8),
+    )  # fmt: skip
+    return diffusers.FluxPipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), vae=None, text_encoder=clip(),
+        tokenizer=clip_tokenizer(), text_encoder_2=t5(), tokenizer_2=letter_tokenizer(), transformer=transformer.eval(),
+    )  # fmt: skip
+
+
+def pixart(name: str) -> Any:
+    transformer = diffusers.PixArtTransformer2DModel(
+        sample_size=4, num_layers=1, patch_size=2, attention_head_dim=8, num_attention_heads=2, in_channels=4,
+        out_channels=8, cross_attention_dim=16, caption_channels=16, use_additional_conditions=False,
+    )  # fmt: skip
+    torch.nn.init.normal_(transformer.proj_out.weight, std=0.3)
+    return getattr(diffusers, f"PixArt{name}Pipeline")(
+        tokenizer=letter_tokenizer(), text_encoder=t5(), vae=vae(), transformer=transformer.eval(),
+        scheduler=diffusers.DPMSolverMultistepScheduler(),
+    )  # fmt: skip
+
+
+def sana() -> Any:
+    transformer = diffusers.SanaTransformer2DModel(
+        in_channels=4, out_channels=4, num_attention_heads=2, attention_head_dim=8, num_layers=1, sample_size=32,
+        num_cross_attention_heads=2, cross_attention_head_dim=8, cross_attention_dim=16, caption_channels=16,
+        timestep_scale=0.001,
+    )  # fmt: skip
+    scheduler = diffusers.DPMSolverMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0, final_sigmas_type="zero"
+    )
+    return diffusers.SanaPipeline(
+        tokenizer=letter_tokenizer(), text_encoder=qwen(), vae=None, transformer=transformer.eval(), scheduler=scheduler
+    )
+
+
+def qwen_image() -> Any:
+    transformer = diffusers.QwenImageTransformer2DModel(
+        patch_size=2, in_channels=16, out_channels=4, num_layers=2, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=16, axes_dims_rope=(4, 4, 8),
+    )  # fmt: skip
+    return diffusers.QwenImagePipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), vae=None, text_encoder=qwen(),
+        tokenizer=letter_tokenizer(), transformer=transformer.eval(),
+    )  # fmt: skip
+
+
+def z_image() -> Any:
+    transformer = diffusers.ZImageTransformer2DModel(
+        in_channels=4, dim=32, n_layers=1, n_refiner_layers=1, n_heads=2, n_kv_heads=2, cap_feat_dim=16,
+        axes_dims=[4, 4, 8], axes_lens=[64, 32, 32],
+    )  # fmt: skip
+    for name, weights in transformer.named_parameters():
+        if "pad_token" in name:
+            torch.nn.init.normal_(weights)
+    return diffusers.ZImagePipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0), vae=None, text_encoder=qwen(),
+        tokenizer=letter_tokenizer(), transformer=transformer.eval(),
+    )  # fmt: skip
+
+
+def wan(boundary_ratio: float | None = None) -> Any:
+    def transformer() -> Any:
+        return diffusers.WanTransformer3DModel(
+            num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4, text_dim=16, freq_dim=16,
+            ffn_dim=16, num_layers=1, cross_attn_norm=True, rope_max_seq_len=32,
+        ).eval()  # fmt: skip
+
+    scheduler = diffusers.UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+    )
+    return diffusers.WanPipeline(
+        tokenizer=letter_tokenizer(), text_encoder=t5(), vae=None, scheduler=scheduler, transformer=transformer(),
+        transformer_2=transformer() if boundary_ratio else None, boundary_ratio=boundary_ratio,
+    )  # fmt: skip
+
+
+DIT = ("transformer",)
+SMALL = {"height": 32, "width": 32}
+BAD = {"negative_prompt": "bad"}
+PIXART = guided(**SMALL, use_resolution_binning=False, clean_caption=False, max_sequence_length=TOKENS)
+WAN: dict[str, Any] = guided(height=16, width=16, num_frames=5, max_sequence_length=TOKENS)
+TINY: dict[str, Callable[[], Tiny]] = {
+    "SD 1.x": lambda: Tiny(stable_diffusion()),
+    "SD 2.x": lambda: Tiny(stable_diffusion(prediction_type="v_prediction")),
+    "SD image to image": lambda: Tiny(stable_diffusion("Img2Img"), img2img(), pictures=("image",), steps=4),
+    "SD inpainting": lambda: Tiny(stable_diffusion("Inpaint"), inpaint(), pictures=("image", "mask_image")),
+    "SD inpainting, nine channels": lambda: Tiny(
+        stable_diffusion("Inpaint", unet={"in_channels": 9}), inpaint(), pictures=("image", "mask_image")
+    ),
+    "SD ControlNet": lambda: Tiny(
+        stable_diffusion("ControlNet", controlnet=controlnet()),
+        guided(image=picture()),
+        networks=("controlnet", "unet"),
+        calls_of_networks=2,
+        pictures=("image",),
+    ),
+    "SDXL": lambda: Tiny(stable_diffusion_xl()),
+    "SDXL image to image": lambda: Tiny(stable_diffusion_xl("Img2Img"), img2img(), pictures=("image",), steps=4),
+    "SDXL inpainting": lambda: Tiny(stable_diffusion_xl("Inpaint"), inpaint(), pictures=("image", "mask_image")),
+    "SDXL ControlNet": lambda: Tiny(
+        stable_diffusion_xl("ControlNet", controlnet=controlnet(**XL)),
+        guided(image=picture()),
+        networks=("controlnet", "unet"),
+        calls_of_networks=2,
+        pictures=("image",),
+    ),
+    "AnimateDiff": lambda: Tiny(animate_diff(), guided(num_frames=3, **SMALL)),
+    "SD 3": lambda: Tiny(stable_diffusion_3(), guided(**SMALL, max_sequence_length=TOKENS), networks=DIT),
+    "FLUX": lambda: Tiny(
+        flux(guidance_embeds=True), {"guidance_scale": 3.5, "max_sequence_length": 32} | SMALL, rows=1, networks=DIT
+    ),
+    "FLUX, guided": lambda: Tiny(
+        flux(guidance_embeds=False), {"true_cfg_scale": 4.0, "max_sequence_length": 32} | BAD | SMALL, networks=DIT
+    ),
+    "PixArt α": lambda: Tiny(pixart("Alpha"), PIXART, networks=DIT),
+    "PixArt Σ": lambda: Tiny(pixart("Sigma"), PIXART, networks=DIT),
+    "Sana": lambda: Tiny(
+        sana(),
+        guided(height=128, width=128, clean_caption=False, use_resolution_binning=False, max_sequence_length=TOKENS),
+        networks=DIT,
+    ),
+    "Qwen-Image": lambda: Tiny(qwen_image(), {"true_cfg_scale": 4.0} | BAD | SMALL, networks=DIT),
+    "Z-Image": lambda: Tiny(z_image(), guided(**SMALL, max_sequence_length=TOKENS), networks=DIT),
+    "Wan": lambda: Tiny(wan(), WAN, networks=DIT, each="num_videos_per_prompt"),
+    "Wan 2.2": lambda: Tiny(
+        wan(boundary_ratio=0.8), WAN, networks=("transformer", "transformer_2"), each="num_videos_per_prompt"
+    ),
+}
+
+
+def make(name: str) -> Tiny:
+    torch.manual_seed(0)
+    made = TINY[name]()
+    made.pipe.set_progress_bar_config(disable=True)
+    return made
+
+
 @pytest.fixture
-def pipe() -> StableDiffusionPipeline:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        return tiny_pipeline()
+def tiny_of() -> Callable[[str], Tiny]:
+    return make
+
+
+@pytest.fixture(params=TINY)
+def tiny(request: pytest.FixtureRequest) -> Tiny:
+    return make(request.param)
+
+
+@pytest.fixture
+def pipe() -> Any:
+    return make("SD 1.x").pipe

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, EulerDiscreteScheduler, PNDMScheduler
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, LMSDiscreteScheduler
 from torch import Tensor
 
-from generator.dual_latent import UnsupportedPipelineError, denoiser_rows, dual_latent, fuse, fused_steps
+from generator.dual_latent import UnsupportedPipelineError, dual_latent
+from generator.rows import fuse
+from generator.schedule import denoiser_rows
 
 STEPS = 10
 X, XI = "wine", "juice"
@@ -34,10 +36,6 @@ def rows(pipe: Any) -> tuple[list[int], Any]:
     """Counts the rows of each denoiser call, inside the denoiser."""
     seen: list[int] = []
     return seen, pipe.unet.conv_in.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[0]))
-
-
-def test_the_fused_steps_are_the_rounded_fraction() -> None:
-    assert [fused_steps(tau, 25) for tau in (0, 0.1, 0.2, 0.3, 1)] == [0, 2, 5, 8, 25]
 
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
@@ -82,9 +80,9 @@ def test_the_original_branch_is_dropped_after_k_steps(either: Any) -> None:
     dual, counter = rows(either)
     with dual_latent(either, XI, wxi=0.75, tau_gc=0.3):
         draw(either, X)
-    assert sum(plain) == denoiser_rows(0, 0, STEPS) == 2 * STEPS
+    assert sum(plain) == denoiser_rows(STEPS, 0) == 2 * STEPS
     assert dual == [3, 3, 3] + [2] * 7
-    assert sum(dual) == denoiser_rows(0.75, 0.3, STEPS) == 2 * STEPS + 3
+    assert sum(dual) == denoiser_rows(STEPS, 3) == 2 * STEPS + 3
 
 
 def test_both_prompts_change_the_picture(either: Any) -> None:
@@ -115,7 +113,7 @@ def test_without_guidance_there_is_no_unconditional_row(either: Any) -> None:
         draw(either, X, guidance_scale=1.0)
     counter.remove()
     assert seen == [2] * 3 + [1] * 7
-    assert sum(seen) == denoiser_rows(0.5, 0.3, STEPS, guided=False)
+    assert sum(seen) == denoiser_rows(STEPS, 3, guided=False)
 
 
 def test_several_images_of_a_prompt_share_its_safe_prompt(either: Any) -> None:
@@ -132,7 +130,7 @@ def test_negative_prompts_and_embeddings_keep_their_meaning(either: Any) -> None
         named = draw(either, X, negative_prompt="bad")
         without = draw(either, X)
     negative, _ = either.encode_prompt("bad", "cpu", 1, False)
-    with dual_latent(either, safe, wxi=0.5, tau_gc=0.5):
+    with dual_latent(either, {"prompt_embeds": safe}, wxi=0.5, tau_gc=0.5):
         embedded = draw(either, None, prompt_embeds=embeds, negative_prompt_embeds=negative)
     torch.testing.assert_close(named, embedded)
     assert not torch.allclose(named, without)
@@ -179,6 +177,41 @@ def test_a_lost_hook_draws_the_safe_prompt(pipe: Any) -> None:
         assert torch.equal(draw(pipe, X), expected)
 
 
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_rising_weight_stays_nearer_to_the_safe_prompt(pipe: Any, schedule: Any) -> None:
+    safe = draw(pipe, XI)
+    with dual_latent(pipe, XI, wxi=0.25, tau_gc=0.5):
+        constant = draw(pipe, X)
+    seen, counter = rows(pipe)
+    with dual_latent(pipe, XI, wxi=0.25, tau_gc=0.5, schedule=schedule):
+        rising = draw(pipe, X)
+    counter.remove()
+    assert sum(seen) == 2 * STEPS + STEPS // 2
+    assert 0 < (rising - safe).norm() < (constant - safe).norm()
+
+
+def test_a_callback_that_puts_the_original_back_is_refused(pipe: Any) -> None:
+    original = torch.cat(pipe.encode_prompt(X, "cpu", 1, True)[::-1])
+
+    def put_back(*_: Any) -> dict[str, Tensor]:
+        return {"prompt_embeds": original}
+
+    with (
+        dual_latent(pipe, XI, wxi=0.5, tau_gc=0.2),
+        pytest.raises(UnsupportedPipelineError, match="another condition than encode_prompt returned"),
+    ):
+        draw(pipe, X, callback_on_step_end=put_back)
+
+
+def test_a_pipeline_that_does_not_encode_is_refused(pipe: Any) -> None:
+    embeds = torch.cat(pipe.encode_prompt(X, "cpu", 1, True)[::-1])
+    with dual_latent(pipe, XI, wxi=0.5, tau_gc=0.2):
+        draw(pipe, XI)
+        pipe.check_inputs(X, 32, 32, None)
+        with pytest.raises(UnsupportedPipelineError, match="without calling encode_prompt"):
+            pipe.unet(torch.zeros(2, 4, 4, 4), 1, embeds)
+
+
 @pytest.mark.parametrize(
     ("wxi", "tau_gc", "message"), [(1.5, 0.1, "wxi"), (0.5, -0.1, "tau_gc"), (float("nan"), 0.1, "wxi")]
 )
@@ -197,13 +230,19 @@ def test_lengths_that_do_not_match_the_prompts_are_refused(pipe: Any, what: dict
 def test_a_sampler_that_is_not_served_is_refused_by_name(pipe: Any) -> None:
     ddim = pipe.scheduler
     with dual_latent(pipe, XI, wxi=0.5, tau_gc=0.1):
-        pipe.scheduler = PNDMScheduler.from_config(ddim.config)
-        with pytest.raises(UnsupportedPipelineError, match="PNDMScheduler is not served; use DDIMScheduler or Euler"):
+        pipe.scheduler = LMSDiscreteScheduler.from_config(ddim.config)
+        with pytest.raises(UnsupportedPipelineError, match="LMSDiscreteScheduler is not served; use DDIMScheduler"):
             draw(pipe, X)
     pipe.scheduler = DDIMScheduler.from_config(ddim.config, clip_sample=True)
     with pytest.raises(UnsupportedPipelineError, match="clip"), dual_latent(pipe, XI, wxi=0.5, tau_gc=0.1):
         pass
     with pytest.raises(UnsupportedPipelineError, match="str is not served"), dual_latent("sd", XI, 0.5, 0.1):
+        pass
+
+
+@pytest.mark.parametrize(("name", "value"), [("variant", "serial"), ("schedule", "steep")])
+def test_an_unknown_variant_or_schedule_is_refused(pipe: Any, name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} is '{value}'"), dual_latent(pipe, XI, 0.5, 0.1, **{name: value}):
         pass
 
 

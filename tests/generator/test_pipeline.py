@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from generator.pipeline import CannotDrawError, ModelNotFoundError, draw, load
@@ -57,6 +58,51 @@ def test_a_prompt_too_long_for_the_model_is_noted(loaded: Any) -> None:
 def test_a_size_that_the_model_cannot_draw_is_refused(loaded: Any) -> None:
     with pytest.raises(CannotDrawError, match="own size is 32x32"):
         draw(loaded, [request(width=128, height=64)])
+
+
+def test_a_model_that_matches_flows_is_drawn_with_its_own_sampler(tiny_of: Any, tmp_path: Path) -> None:
+    tiny_of("SD 3").pipe.save_pretrained(tmp_path)
+    loaded = load(str(tmp_path))
+    (drawing,) = draw(loaded, [request(safe_prompt="juice", wxi=0.5, tau_gc=0.3)])
+    told = drawing.parameters
+    assert (told.sampler, told.guidance_scale, told.fused_steps, told.denoiser_rows) == ("own", 7.0, 2, 10)
+    with pytest.raises(CannotDrawError, match="its own sampler"):
+        draw(loaded, [request(sampler="ddim")])
+
+
+def test_sdxl_takes_the_samplers_of_a_request(tiny_of: Any, tmp_path: Path) -> None:
+    tiny_of("SDXL").pipe.save_pretrained(tmp_path)
+    loaded = load(str(tmp_path))
+    euler, ddim = draw(loaded, [request(sampler="euler"), request(guidance_scale=1)])
+    assert (euler.parameters.sampler, euler.parameters.denoiser_rows) == ("euler", 8)
+    assert (ddim.parameters.sampler, ddim.parameters.denoiser_rows) == ("ddim", 4)
+
+
+def test_the_fast_switch_draws_nearly_the_same(pipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    monkeypatch.setattr(  # the compiler for C++ takes minutes; which blocks it gets, and for which shapes, is the same
+        "torch.nn.Module.compile", lambda self, **_: compiled.append(self) or wrap(self)
+    )
+
+    def wrap(block: Any) -> None:
+        block._compiled_call_impl = torch.compile(block._call_impl, backend="eager")
+
+    pipe.save_pretrained(tmp_path)
+    asked = [request(), request(safe_prompt="juice", wxi=0.5, tau_gc=0.5)]
+    plain = draw(load(str(tmp_path)), asked)
+    quick = load(str(tmp_path), fast=True)
+    assert quick.unet.dtype == torch.bfloat16
+    assert compiled
+    for one, other in zip(plain, draw(quick, asked), strict=True):
+        assert one.parameters.denoiser_rows == other.parameters.denoiser_rows
+        difference = np.asarray(one.image, dtype=int) - np.asarray(other.image, dtype=int)
+        assert 0 < abs(difference).max() < 16
+
+
+def test_a_pipeline_that_needs_a_picture_is_refused(tiny_of: Any, tmp_path: Path) -> None:
+    tiny_of("SD image to image").pipe.save_pretrained(tmp_path)
+    with pytest.raises(ModelNotFoundError, match="StableDiffusionImg2ImgPipeline; requests are drawn with"):
+        load(str(tmp_path))
 
 
 def test_a_missing_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
