@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, ValidationError
 
-from agent.encoder import Encoder, Vector
+from agent.encoder import Encoder, Vector, Vectors
 from agent.policy import Policy, Text
 from agent.policy_files import PolicyError, concept_files, explain, read_yaml
 from agent.schema import Category, Span, Strict
+
+Rows = npt.NDArray[np.int64]
 
 NEIGHBOURS = 32
 LONGEST_WINDOW = 5
@@ -65,9 +68,10 @@ class Window(NamedTuple):
 class Found(NamedTuple):
     """What a prompt is near to.
 
-    `windows`: rule id to the stretches nearest to it, most telling first, by falling margin (cosine to the nearest
-    concept of the rule, less cosine to the nearest safe one, or to that of another rule where it is nearer still: the
-    same words break one rule). `beside`: for each rule with `only_with`, the highest
+    `windows`: rule id to the stretches nearest to it, most telling first, by falling margin: cosine to the nearest
+    concept of the rule, less that to what is safe, which is the mean of the stretch's own and of the safest around it;
+    or less that to another rule where it is nearer still, as the same words break one rule. A rule with `only_with` is
+    measured by the stretch's own words. `beside`: for each rule with `only_with`, the highest
     margin of any stretch to those topics.
     """
 
@@ -161,7 +165,7 @@ class ConceptIndex:
         vectors = np.stack([known[concept.text] for concept in self.concepts])
         self._index: Any = faiss.IndexFlatIP(vectors.shape[1])
         self._index.add(vectors)
-        safe = np.array([concept.rule_id is None for concept in self.concepts])
+        self._safe = safe = np.array([concept.rule_id is None for concept in self.concepts])
         self._company = {}
         for rule in policy.rules:
             if rule.only_with:
@@ -173,21 +177,20 @@ class ConceptIndex:
         spans = windows_of(prompt)
         vectors = self._encoder.encode([span.text for span in spans])
         similarities, rows = self._index.search(vectors, min(NEIGHBOURS, len(self.concepts)))
+        safest = self._safest(similarities, rows)
+        around = _around(spans, safest)
         found: dict[str, list[Window]] = {}
-        for span, similar, nearest in zip(spans, similarities, rows, strict=True):
-            safest = next(
-                (s for s, row in zip(similar, nearest, strict=True) if self.concepts[row].rule_id is None), similar[-1]
-            )
+        for span, alone, in_view, similar, nearest in zip(spans, safest, around, similarities, rows, strict=True):
             seen: set[str] = set()
-            best = safest
+            best = (alone + in_view) / 2
             for similarity, row in zip(similar, nearest, strict=True):
                 concept = self.concepts[row]
                 if concept.rule_id is None or concept.rule_id in seen:
                     continue
                 seen.add(concept.rule_id)
-                alone = concept.rule_id not in self._company
-                margin = float(similarity - (best if alone else safest))
-                best = max(best, similarity) if alone else best
+                joint = concept.rule_id in self._company
+                margin = float(similarity - (alone if joint else best))
+                best = best if joint else max(best, similarity)
                 found.setdefault(concept.rule_id, []).append(Window(span, concept, float(similarity), margin))
         for windows in found.values():
             windows.sort(key=lambda window: -window.margin)
@@ -198,3 +201,15 @@ class ConceptIndex:
             nearest_safe = np.where(safe[rows], similarities, least[:, None]).max(axis=1)
             beside[rule_id] = float((nearest_within - nearest_safe).max())
         return Found(found, beside)
+
+    def _safest(self, similarities: Vectors, rows: Rows) -> Vector:
+        """How near each stretch is to what is safe here, or to the last of its neighbours where none is."""
+        safe = np.where(self._safe[rows], similarities, similarities[:, -1:])
+        return np.asarray(safe.max(axis=1), dtype=np.float32)
+
+
+def _around(spans: list[Span], safest: Vector) -> Vector:
+    """The safest of the stretches that hold each: they tell what its words mean ("pistol" in "a water pistol")."""
+    starts, ends = np.array([(span.start, span.end) for span in spans]).T
+    holds = (starts <= starts[:, None]) & (ends >= ends[:, None])
+    return np.asarray(np.where(holds, safest, -1).max(axis=1), dtype=np.float32)

@@ -148,6 +148,16 @@ def test_the_same_words_break_one_rule_and_other_words_of_the_prompt_another(und
     assert both["alcohol"][0].span != both["gambling"][0].span
 
 
+def test_safe_surroundings_speak_for_the_words_in_them(under: Open) -> None:
+    index, words = under("alcohol")[1], "a man drinking"
+    by_itself, with_tea, with_beer = (
+        next(window.margin for window in index.search(prompt).windows["alcohol"] if window.span.text == words)
+        for prompt in (words, "a man drinking tea", "a man drinking beer")
+    )
+    assert with_tea < by_itself
+    assert with_beer == pytest.approx(by_itself, abs=1e-5)
+
+
 @pytest.mark.parametrize("detector", [Detector.CASCADE, Detector.LLM])
 def test_with_the_llm_gone_the_neighbours_answer_strictly_and_say_so(
     under: Open, broken: Broken, gone: ChatOpenAI, loop: asyncio.Runner, detector: Detector
