@@ -43,11 +43,12 @@ def test_the_parameters_tell_how_it_was_drawn(loaded: Any) -> None:
 
 def test_each_step_is_told_whatever_callback_the_pipeline_takes(loaded: Any, tiny_of: Any, tmp_path: Path) -> None:
     tiny_of("PixArt Σ").pipe.save_pretrained(tmp_path / "pixart")
-    for pipe in (loaded, load(str(tmp_path / "pixart"))):
+    pixart = load(str(tmp_path / "pixart"))
+    pixart.transformer.register_to_config(sample_size=32)  # PixArt draws at sizes that it has a table for
+    for pipe in (loaded, pixart):
         told: list[int] = []
-        drawn = draw_batch(pipe, plan(pipe, request(n=2)), told.append)
+        assert len(draw_batch(pipe, plan(pipe, request(n=2)), told.append)) == 2
         assert told == [1, 2, 3, 4]
-        assert len(drawn) == 2
 
 
 def test_a_prompt_too_long_for_the_model_is_noted(loaded: Any) -> None:
