@@ -100,7 +100,7 @@ def worker(serve: Serve) -> Iterator[str]:
             return {"hello": "world"}
         asked = {key: order[key] for key in ("wxi", "tau_gc")} | {"prompt": order["safe_prompt"] or order["prompt"]}
         drawn = {"fused_steps": 0, "denoiser_rows": 2, "steps": 1, "guidance_scale": 1, "sampler": "ddim", "model": "m"}
-        size = {"width": order.get("width", 64), "height": order.get("height", 64)}
+        size = {"width": order["width"] or 64, "height": order["height"] or 64}
         seeds = range(order["seed"], order["seed"] + order["n"] - ("short" in order["prompt"]))
         return {
             "images": [base64.b64encode(str(seed).encode()).decode() for seed in seeds],
