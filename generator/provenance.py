@@ -19,8 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-
-from generator.schema import DrawRequest, Parameters
+from pydantic import BaseModel
 
 log = logging.getLogger("generator")
 
@@ -81,12 +80,12 @@ class Seal:
         return signed.getvalue()
 
 
-def facts(parameters: Parameters, request: DrawRequest) -> dict[str, Any]:
+def facts(parameters: BaseModel, request: BaseModel) -> dict[str, Any]:
     """The prompt as drawn, w_ξ, τ_gc, seed, model; verdict and policy where they are named.
 
     The original prompt, if another was drawn, is left out.
     """
-    told = parameters.model_dump(include={"prompt", "wxi", "tau_gc", "seed", "model"})
+    told = parameters.model_dump(include={"prompt", "wxi", "tau_gc", "seed", "model"}, exclude_none=True)
     return told | request.model_dump(include={"verdict_id", "policy_version"}, exclude_none=True)
 
 

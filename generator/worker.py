@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from generator.schema import DrawRequest, DrawResponse, Health
 
 if TYPE_CHECKING:  # torch and diffusers take seconds to import, in which the worker already answers that it loads
-    from generator.last_look import Blocked, Detector
+    from generator.detector import Detector
+    from generator.last_look import Blocked
     from generator.pipeline import Drawing, Planned
     from generator.provenance import Seal
 
@@ -39,7 +40,7 @@ class Worker:
         """
         Args:
             model, fast: as `generator.pipeline.load`.
-            detector: "module:function" that makes a `generator.last_look.Detector`, instead of the model's usual one.
+            detector: "module:function" that makes a `generator.detector.Detector`, instead of the model's usual one.
             certificate, key: as `generator.provenance.Seal`.
         """
         self.model = model

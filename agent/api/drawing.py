@@ -9,6 +9,7 @@ import httpx
 
 from agent.api.backends import a1111, comfyui, openai, worker
 from agent.api.errors import ApiError
+from agent.api.finish import finish
 from agent.api.order import Drawn, Order
 from agent.settings import Backend, Settings
 
@@ -39,12 +40,14 @@ async def draw(settings: Settings, order: Order) -> Drawn:
             httpx.AsyncClient(base_url=url, headers=headers, timeout=limit_s, trust_env=False) as client,
         ):
             drawn = await BACKENDS[backend](client, settings, order)
+        if backend is not Backend.PROPRIETY:
+            drawn = await asyncio.to_thread(finish, settings, order, drawn)
     except httpx.HTTPStatusError as error:
         raise _failed(name, error.response) from None
     except (httpx.HTTPError, TimeoutError) as error:
         message = f"The {name} does not answer at {url} ({type(error).__name__}); is it running?"
         raise ApiError(503, message, "generator_unavailable") from None
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, OSError):
         raise stranger from None
     if {len(drawn.images), len(drawn.parameters), len(drawn.notes)} != {order.n}:
         raise stranger

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -72,7 +73,7 @@ def drawn_alone(
     order: Order,
     images: list[str],
     *,
-    seeds: list[int] | None = None,
+    seeds: Sequence[int] | None = None,
     steps: int | None = None,
     guidance_scale: float | None = None,
     sampler: str | None = None,
@@ -83,8 +84,9 @@ def drawn_alone(
     Raises:
         ValueError: where an image is no base64 PNG.
     """
+    each: Sequence[int | None] = seeds or [None] * len(images)
     parameters = []
-    for image, seed in zip(images, seeds or [None] * len(images), strict=True):
+    for image, seed in zip(images, each, strict=True):
         width, height = _size(image)
         parameters.append(
             Parameters(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from generator.last_look import Blocked, draw_seen, opennsfw
+from generator.last_look import Blocked, draw_seen
 from generator.pipeline import Drawing, load, plan
 from generator.schema import DrawRequest
 
@@ -72,7 +72,3 @@ def test_only_the_unsafe_ones_of_a_batch_are_drawn_again_and_their_order_stays(l
 def test_knobs_that_let_the_original_through_say_so_in_the_picture_s_prompt(loaded: Any) -> None:
     (drawing,), _ = look(loaded, dual(wxi=0.0), safe_after=1)
     assert (drawing.parameters.wxi, drawing.parameters.prompt) == (0.75, "juice")
-
-
-def test_open_nsfw_finds_nothing_in_a_plain_surface() -> None:
-    assert opennsfw()(Image.new("RGB", (64, 64), "green"), DrawRequest(prompt="a lawn")) < 0.2

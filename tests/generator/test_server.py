@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from generator.last_look import Detector
+from generator.detector import Detector
 from generator.server import Server, create_app
 from generator.worker import Worker
 

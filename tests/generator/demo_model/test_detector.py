@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from generator.demo_model.classifier import hybrid
-from generator.demo_model.last_look import demo_detector, written_out
+from generator.demo_model.detector import demo_detector, written_out
 from generator.demo_model.scenes import ATTRIBUTES, Scene, draw
-from generator.last_look import THRESHOLD, Detector
+from generator.detector import THRESHOLD, Detector
 from generator.schema import DrawRequest
 
 

@@ -4,7 +4,7 @@ from PIL.Image import Image
 
 from generator.demo_model.captions import OBJECT, words
 from generator.demo_model.classifier import HYBRID, LABELS, load, probabilities
-from generator.last_look import Detector
+from generator.detector import Detector
 from generator.schema import DrawRequest
 
 CAN_OFFEND = ("wine glass", "cigarette", "gun", "knife")
