@@ -9,7 +9,9 @@ from generator.demo_model.classifier import hybrid
 from generator.demo_model.detector import demo_detector, written_out
 from generator.demo_model.scenes import ATTRIBUTES, Scene, draw
 from generator.detector import THRESHOLD, Detector
-from generator.schema import DrawRequest
+from generator.last_look import Blocked, draw_seen
+from generator.pipeline import Drawing, load, plan
+from generator.schema import DrawRequest, Knobs
 
 
 def rewritten(prompt: str, safe_prompt: str | None) -> DrawRequest:
@@ -56,6 +58,18 @@ def test_half_an_offending_object_is_too_much(detector: Detector) -> None:
     request, rng = rewritten("a man with a gun", "a man with a flower"), random.Random(4)
     halves = [hybrid(replace(SCENE, object="gun"), seed, rng) for seed in range(40)]
     assert sum(detector(picture, request) >= THRESHOLD for picture in halves) >= 32
+
+
+def test_a_gun_that_is_drawn_nonetheless_is_drawn_again_without(detector: Detector) -> None:
+    asked = rewritten("a man aiming a gun in a city", "a man aiming a water pistol in a city").model_copy(
+        update={"wxi": 0.0, "seed": 3, "stronger": [Knobs(wxi=0.95, tau_gc=0.1)]}
+    )
+    pipe = load("demo")
+    (drawing,) = draw_seen(pipe, detector, plan(pipe, asked))
+    assert isinstance(drawing, Drawing)
+    assert (drawing.parameters.wxi, drawing.parameters.prompt) == (0.95, asked.safe_prompt)
+    (blocked,) = draw_seen(pipe, detector, plan(pipe, asked.model_copy(update={"stronger": []})))
+    assert isinstance(blocked, Blocked)
 
 
 def test_a_knife_that_was_allowed_is_no_risk(detector: Detector) -> None:
