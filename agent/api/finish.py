@@ -45,9 +45,9 @@ def _finished(settings: Settings, order: Order, file: str, parameters: Parameter
 
     with Image.open(io.BytesIO(base64.b64decode(file))) as image:
         risk = detector(image, DrawRequest(prompt=order.prompt, safe_prompt=order.safe_prompt))
-        if risk >= THRESHOLD:
-            return None, [f"Blocked by the last look: unsafe with probability {risk:.2f}."]
-        return base64.b64encode(seal.png(image, facts(parameters, order))).decode(), []
+        if risk < THRESHOLD:
+            return base64.b64encode(seal.png(image, facts(parameters, order))).decode(), []
+    return None, [f"Blocked by the last look: unsafe with probability {risk:.2f}."]
 
 
 @cache

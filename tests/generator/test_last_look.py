@@ -72,3 +72,9 @@ def test_only_the_unsafe_ones_of_a_batch_are_drawn_again_and_their_order_stays(l
 def test_knobs_that_let_the_original_through_say_so_in_the_picture_s_prompt(loaded: Any) -> None:
     (drawing,), _ = look(loaded, dual(wxi=0.0), safe_after=1)
     assert (drawing.parameters.wxi, drawing.parameters.prompt) == (0.75, "juice")
+
+
+def test_a_detector_that_answers_no_number_blocks(loaded: Any) -> None:
+    planned = plan(loaded, DrawRequest(prompt="wine", steps=2))
+    (blocked,) = draw_seen(loaded, lambda image, request: float("nan"), planned)
+    assert isinstance(blocked, Blocked)
