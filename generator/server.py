@@ -81,7 +81,7 @@ class Call:
             ),
         )
         self._outcomes = asyncio.gather(*(ticket.outcome for ticket in self._tickets))
-        self._outcomes.add_done_callback(lambda _: self._steps.put_nowait(None))
+        self._outcomes.add_done_callback(self._end)
 
     async def steps(self) -> AsyncIterator[dict[str, int]]:
         """Each step of each picture, as it is done; ends when all are drawn, or one cannot be."""
@@ -93,6 +93,11 @@ class Call:
         outcomes = await self._outcomes
         requests = [ticket.planned.request for ticket in self._tickets]
         return await asyncio.to_thread(self._worker.answer, outcomes, requests)
+
+    def _end(self, outcomes: asyncio.Future[Any]) -> None:
+        self._steps.put_nowait(None)
+        if not outcomes.cancelled():
+            outcomes.exception()  # who has left does not ask, and asyncio would log that nobody did
 
     def leave(self) -> None:
         """What is not drawn need not be."""

@@ -1,6 +1,7 @@
 """The worker over the wire: a real server in front of a tiny pipeline."""
 
 import base64
+import gc
 import io
 import json
 import threading
@@ -124,7 +125,9 @@ def test_beyond_the_queue_callers_are_told_when_to_come_again(worker: Worker) ->
 
 
 @pytest.mark.parametrize("path", ["/v1/draw", "/v1/draw/events"])
-def test_a_caller_that_leaves_gives_its_place_up(worker: Worker, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_caller_that_leaves_gives_its_place_up(
+    worker: Worker, path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     steps: list[int] = []
     stopped = threading.Event()
     draw = worker.draw
@@ -146,6 +149,8 @@ def test_a_caller_that_leaves_gives_its_place_up(worker: Worker, path: str, monk
             next(answer.iter_raw())
         assert stopped.wait(10)
         assert 0 < max(steps) < 150
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_stopping_finishes_what_is_drawn_and_refuses_what_waits(
