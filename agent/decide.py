@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.policy import Policy
-from agent.schema import Action, Severity, Violation
+from agent.schema import Action, Knobs, Severity, Violation
 
 
 class Decision(NamedTuple):
@@ -27,3 +27,15 @@ def decide(violations: Sequence[Violation], policy: Policy) -> Decision:
     if level.action is Action.ALLOW:
         return Decision(Action.ALLOW, severity, 0.0, 0.0)
     return Decision(level.action, severity, level.wxi, level.tau_gc)
+
+
+def stronger(decision: Decision, policy: Policy) -> list[Knobs]:
+    """The knobs of the severities above a rewritten prompt's that rewrite too, mildest first; at most two."""
+    if decision.action is not Action.REWRITE or decision.severity is None:
+        return []
+    graver = [policy.severities[severity] for severity in Severity if severity.rank > decision.severity.rank]
+    return [
+        Knobs(wxi=level.wxi, tau_gc=level.tau_gc)
+        for level in graver
+        if level.wxi is not None and level.tau_gc is not None
+    ]

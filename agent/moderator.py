@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from agent.compose import compose
 from agent.concepts import ConceptIndex, concepts_under, encode_missing, load_bank
-from agent.decide import Decision, decide
+from agent.decide import Decision, decide, stronger
 from agent.detect import Reading, detect
 from agent.encoder import load_encoder
 from agent.judge import judge
@@ -91,6 +91,7 @@ class Moderator:
             fidelity=fidelity,
             wxi=decision.wxi,
             tau_gc=decision.tau_gc,
+            stronger=stronger(decision, policy),
             locale=tag,
             policy=PolicyRef(locale=policy.locale, version=policy.version.isoformat(), hash=policy.hash),
             model=f"{self._encoder.name}+{self.settings.llm_model}" if reading.answers else self._encoder.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -113,6 +113,13 @@ class PolicyRef(Strict):
     hash: str = Field(description="SHA-256 of the resolved rules, in hexadecimal.")
 
 
+class Knobs(Strict):
+    """How strongly the generator's safe branch acts."""
+
+    wxi: Probability = Field(description="w_ξ, weight of the safe branch.")
+    tau_gc: Probability = Field(description="τ_gc, fraction of the steps in which both branches are summed.")
+
+
 class Verdict(Strict):
     """The answer to one prompt under one policy."""
 
@@ -131,8 +138,17 @@ class Verdict(Strict):
     fidelity: Probability | None = Field(description="Encoder similarity of safe prompt and prompt; null on a block.")
     wxi: Probability | None = Field(description="w_ξ, weight of the safe branch; 0 draws as asked, null on a block.")
     tau_gc: Probability | None = Field(description="τ_gc, fraction of the steps in which both branches are summed.")
+    stronger: list[Knobs] = Field(
+        default=[], description="Of the graver severities that rewrite: to draw with again if the picture is unsafe."
+    )
     locale: str = Field(description="The locale that the caller named, in canonical BCP-47 form.")
     policy: PolicyRef = Field(description="The policy that decided.")
     model: str = Field(description="The models that decided: encoder, and the LLM where it was asked.")
     message: str | None = Field(description="Explanation in the locale's language; null where all is allowed.")
     timings_ms: dict[str, float] = Field(description="Milliseconds by step of the pipeline, and `total`.")
+
+    def for_the_generator(self) -> dict[str, Any]:
+        """All that the generator is told of it; it never reads a policy."""
+        told = self.model_dump(include={"prompt", "safe_prompt", "wxi", "tau_gc", "stronger"})
+        version = f"{self.policy.locale} {self.policy.version} {self.policy.hash}"
+        return {**told, "verdict_id": self.id, "policy_version": version}

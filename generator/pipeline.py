@@ -1,9 +1,8 @@
 """Load a text-to-image pipeline, and draw requests with it."""
 
-import io
 import secrets
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -12,16 +11,14 @@ from typing import Any
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, EulerDiscreteScheduler
 from PIL.Image import Image
-from PIL.PngImagePlugin import PngInfo
 
 from generator.dual_latent import dual_latent
 from generator.families import family_of
 from generator.schedule import Clock, UnsupportedPipelineError, check_sampler, denoiser_rows
-from generator.schema import DrawRequest, Parameters, Sampler
+from generator.schema import IMAGES_AT_ONCE, CannotDrawError, DrawRequest, Parameters, Sampler
 
 DEMO = Path(__file__).parent / "demo_model" / "weights"
 DEMO_GUIDANCE = 4.0
-IMAGES_AT_ONCE = 8
 LOADER: Any = DiffusionPipeline
 SAMPLERS: dict[Sampler, tuple[Any, dict[str, Any]]] = {
     "ddim": (DDIMScheduler, {"clip_sample": False, "thresholding": False}),
@@ -42,12 +39,18 @@ class ModelNotFoundError(RuntimeError):
     """There is no such model, or it is of another kind than the generator draws with."""
 
 
-class CannotDrawError(ValueError):
-    """The request is well-formed, but this model cannot draw it, because of `param`."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Planned:
+    """One picture of a request, with the parameters that it will be drawn with."""
 
-    def __init__(self, message: str, param: str = "width") -> None:
-        super().__init__(message)
-        self.param = param
+    request: DrawRequest
+    parameters: Parameters
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What pictures must have in common to share a batch."""
+        shared = ("width", "height", "steps", "guidance_scale", "sampler")
+        return tuple(getattr(self.parameters, name) for name in shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +60,6 @@ class Drawing:
     image: Image
     parameters: Parameters
     notes: list[str]
-
-    def png(self) -> bytes:
-        """The picture as PNG; its text chunks say how it was drawn (the original prompt, if another, is left out)."""
-        info = PngInfo()
-        for key in ("prompt", "wxi", "tau_gc", "seed", "model"):
-            info.add_itxt(key, str(getattr(self.parameters, key)))
-        buffer = io.BytesIO()
-        self.image.save(buffer, "PNG", pnginfo=info)
-        return buffer.getvalue()
 
 
 def load(model: str = "demo", fast: bool = False) -> Any:
@@ -144,50 +138,75 @@ def draw(pipe: Any, requests: Sequence[DrawRequest]) -> list[Drawing]:
     Raises:
         CannotDrawError: for a size or a sampler that the model cannot draw with.
     """
-    batches: dict[tuple[Any, ...], list[tuple[int, DrawRequest, Parameters]]] = defaultdict(list)
-    place = 0
-    for request in requests:
-        seed = secrets.randbelow(2**32 - request.n) if request.seed is None else request.seed
-        for i in range(request.n):
-            parameters = _parameters(pipe, request, seed + i)
-            shared = ("width", "height", "steps", "guidance_scale", "sampler")
-            batches[tuple(getattr(parameters, name) for name in shared)].append((place, request, parameters))
-            place += 1
-    drawn: dict[int, Drawing] = {}
-    for batch in batches.values():
-        for start in range(0, len(batch), IMAGES_AT_ONCE):
-            chunk = batch[start : start + IMAGES_AT_ONCE]
-            pictures = _draw_batch(pipe, [(request, parameters) for _, request, parameters in chunk])
-            drawn |= {place: picture for (place, _, _), picture in zip(chunk, pictures, strict=True)}
-    return [drawn[place] for place in sorted(drawn)]
+    planned = [one for request in requests for one in plan(pipe, request)]
+    drawn: dict[Planned, Drawing] = {}
+    for batch in batches(planned):
+        drawn |= zip(batch, draw_batch(pipe, batch), strict=True)
+    return [drawn[one] for one in planned]
 
 
-def _draw_batch(pipe: Any, batch: list[tuple[DrawRequest, Parameters]]) -> list[Drawing]:
-    requests, parameters = zip(*batch, strict=True)
-    shared = parameters[0]
+def plan(pipe: Any, request: DrawRequest) -> list[Planned]:
+    """The request's n pictures, in order.
+
+    Raises:
+        CannotDrawError: as `draw`.
+    """
+    seed = secrets.randbelow(2**32 - request.n) if request.seed is None else request.seed
+    return [Planned(request, _parameters(pipe, request, seed + i)) for i in range(request.n)]
+
+
+def batches(planned: Iterable[Planned]) -> Iterator[list[Planned]]:
+    """Pictures that can be drawn at once, at most IMAGES_AT_ONCE, in the order in which their kinds appear."""
+    alike: dict[tuple[object, ...], list[Planned]] = defaultdict(list)
+    for one in planned:
+        alike[one.kind].append(one)
+    for group in alike.values():
+        for start in range(0, len(group), IMAGES_AT_ONCE):
+            yield group[start : start + IMAGES_AT_ONCE]
+
+
+def draw_batch(pipe: Any, batch: Sequence[Planned], on_step: Callable[[int], None] | None = None) -> list[Drawing]:
+    """Draws pictures of one kind at once; `on_step` is told how many steps are done, and may raise to stop."""
+    shared = batch[0].parameters
     if shared.sampler != "own":
         sampler, options = SAMPLERS[shared.sampler]
         pipe.scheduler = sampler.from_config(pipe.scheduler.config, **options)
     with dual_latent(
         pipe,
-        [request.safe_prompt or request.prompt for request in requests],
-        [one.wxi for one in parameters],
-        [one.tau_gc for one in parameters],
+        [one.request.safe_prompt or one.request.prompt for one in batch],
+        [one.parameters.wxi for one in batch],
+        [one.parameters.tau_gc for one in batch],
     ):
         output = pipe(
-            [request.prompt for request in requests],
+            [one.request.prompt for one in batch],
             width=shared.width,
             height=shared.height,
             num_inference_steps=shared.steps,
             guidance_scale=shared.guidance_scale,
-            generator=[torch.Generator("cpu").manual_seed(one.seed) for one in parameters],
+            generator=[torch.Generator("cpu").manual_seed(one.parameters.seed) for one in batch],
+            **({} if on_step is None else _callback(pipe, on_step)),
         )
     blanked = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
     clock = Clock(pipe.scheduler)
     return [
-        Drawing(image, _as_drawn(pipe, one, clock), _notes(pipe, one.prompt, bool(blank)))
-        for image, one, blank in zip(output.images, parameters, blanked, strict=True)
+        Drawing(image, _as_drawn(pipe, one.parameters, clock), _notes(pipe, one.parameters.prompt, bool(blank)))
+        for image, one, blank in zip(output.images, batch, blanked, strict=True)
     ]
+
+
+def _callback(pipe: Any, on_step: Callable[[int], None]) -> dict[str, Any]:
+    if "callback_on_step_end" not in signature(pipe.__call__).parameters:  # PixArt's are of the older kind
+
+        def told(step: int, timestep: Any, latents: Any) -> None:
+            on_step(step + 1)
+
+        return {"callback": told}
+
+    def ended(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        on_step(step + 1)
+        return tensors
+
+    return {"callback_on_step_end": ended}
 
 
 def _as_drawn(pipe: Any, parameters: Parameters, clock: Clock) -> Parameters:

@@ -6,8 +6,19 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 MAX_IMAGES = 16
+IMAGES_AT_ONCE = 8
+
+MAX_REDRAWINGS = 2
 
 Sampler = Literal["ddim", "euler"]
+
+
+class CannotDrawError(ValueError):
+    """The request is well-formed, but this model cannot draw it, because of `param`."""
+
+    def __init__(self, message: str, param: str = "width") -> None:
+        super().__init__(message)
+        self.param = param
 
 
 def _readable(text: str) -> str:
@@ -19,11 +30,19 @@ def _readable(text: str) -> str:
 
 
 Prompt = Annotated[str, Field(max_length=10_000), AfterValidator(_readable)]
+Label = Annotated[str, Field(max_length=200), AfterValidator(_readable)]
 Side = Annotated[int, Field(ge=16, le=2048, multiple_of=8)]
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Knobs(Strict):
+    """How strongly the safe prompt acts."""
+
+    wxi: float = Field(ge=0, le=1, description="w_ξ.")
+    tau_gc: float = Field(ge=0, le=1, description="τ_gc.")
 
 
 class DrawRequest(Strict):
@@ -43,11 +62,24 @@ class DrawRequest(Strict):
     height: Side | None = Field(default=None, description="Pixels; null: the model's own.")
     sampler: Sampler | None = Field(default=None, description="null: DDIM; a model that matches flows takes its own.")
     n: int = Field(default=1, ge=1, le=MAX_IMAGES, description="Images.")
+    stronger: list[Knobs] = Field(
+        default=[],
+        max_length=MAX_REDRAWINGS,
+        description="With which to draw again, in turn, where the last look finds the picture unsafe.",
+    )
+    verdict_id: Label | None = Field(default=None, description="Of the verdict, for the file's metadata.")
+    policy_version: Label | None = Field(default=None, description="Of the policy, for the file's metadata.")
 
     @model_validator(mode="after")
     def _weight_needs_a_safe_prompt(self) -> Self:
         if self.safe_prompt is None and "wxi" in self.model_fields_set and self.wxi > 0:
             raise ValueError(f"wxi is {self.wxi} but safe_prompt is missing; give both, or wxi = 0 to draw the prompt")
+        return self
+
+    @model_validator(mode="after")
+    def _stronger_needs_a_safe_prompt(self) -> Self:
+        if self.stronger and self.safe_prompt is None:
+            raise ValueError("stronger is given but safe_prompt is missing; without one there is nothing to strengthen")
         return self
 
     @model_validator(mode="after")
@@ -94,9 +126,11 @@ class Parameters(Strict):
 class DrawResponse(Strict):
     """Image, parameters and notes of the same index belong together; requests in their order, each n times."""
 
-    images: list[str] = Field(description="Base64 PNGs.")
+    images: list[str | None] = Field(description="Base64 PNGs; null where the last look blocked the picture.")
     parameters: list[Parameters]
-    notes: list[list[str]] = Field(description="What a person should know: words not read, a picture blanked.")
+    notes: list[list[str]] = Field(
+        description="What a person should know: words not read, a picture blanked, drawn again, or blocked."
+    )
 
 
 class Health(Strict):

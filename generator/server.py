@@ -4,7 +4,7 @@ POST /v1/draw takes one request, or {"requests": [request, ...]} with at most 16
 
     {"prompt": "a woman holding a wine glass on a beach", "safe_prompt": "a woman holding a glass of juice on a beach",
      "wxi": 0.75, "tau_gc": 0.2, "seed": 7, "steps": 25, "guidance_scale": null, "width": null, "height": null,
-     "sampler": null, "n": 1}
+     "sampler": null, "n": 1, "stronger": [{"wxi": 0.95, "tau_gc": 0.1}], "verdict_id": "...", "policy_version": "..."}
 
 and answers, one entry per image in each list:
 
@@ -14,28 +14,41 @@ and answers, one entry per image in each list:
                      "model": "demo"}],
      "notes": [[]]}
 
-Errors: {"error": {"message", "param", "type"}}; 4xx for a request that cannot be read or drawn, 503 while the model
-loads, 500 where drawing fails (the log says why). GET /healthz: {"model", "loaded", "size": [width, height], "error"},
-200 once the model is loaded and 503 before. Pictures are drawn one call at a time, in a thread of their own.
+An image that the last look blocks is null, and its notes say why. POST /v1/draw/events takes the same and answers with
+server-sent events: `step`, {"image": 0, "step": 3, "steps": 25}, again and again, then `drawn` with the answer or
+`error`. Callers' pictures of one size, sampler, guidance and number of steps are drawn together. A caller that
+disconnects gives its place up.
+
+Errors: {"error": {"message", "param", "type"}}; 4xx for a request that cannot be read or drawn, 429 with Retry-After
+where too many wait, 503 while the model loads and while the worker stops, 500 where drawing fails (the log says why).
+GET /healthz: {"model", "loaded", "size": [width, height], "error"}, 200 once the model is loaded and 503 before.
 """
 
 import asyncio
-import base64
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+import socket
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Discriminator, Tag
 from starlette.exceptions import HTTPException
 
-from generator.schema import DrawBatch, DrawRequest, DrawResponse, Health
+from generator.queue import ClosingError, Queue, QueueFullError
+from generator.schema import MAX_IMAGES, CannotDrawError, DrawBatch, DrawRequest, DrawResponse, Health
+from generator.worker import NotReadyError, Worker
 
 log = logging.getLogger("generator")
+
+QUEUE_LIMIT, WAIT_MS = 64, 50
 
 
 def _kind(body: Any) -> str:
@@ -46,58 +59,91 @@ def _kind(body: Any) -> str:
 Body = Annotated[Annotated[DrawRequest, Tag("one")] | Annotated[DrawBatch, Tag("many")], Discriminator(_kind)]
 
 
-class Worker:
-    """One model and the one thread that loads it and draws with it."""
+ERRORS: dict[type[Exception], tuple[int, str]] = {
+    CannotDrawError: (422, "cannot_draw"),
+    QueueFullError: (429, "busy"),
+    NotReadyError: (503, "not_ready"),
+    ClosingError: (503, "closing"),
+}
 
-    def __init__(self, model: str, fast: bool = False) -> None:
-        self.model, self.fast = model, fast
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="draw")
-        self.loading: Future[Any] = self.thread.submit(self._load)
 
-    def _load(self) -> Any:
-        from generator.pipeline import load
+class Call:
+    """The pictures of one HTTP request, and how far each has come."""
 
-        return load(self.model, self.fast)
-
-    def health(self) -> Health:
-        if not self.loading.done():
-            return Health(model=self.model, loaded=False, size=None)
-        if error := self.loading.exception():
-            return Health(model=self.model, loaded=False, size=None, error=str(error))
-        from generator.pipeline import own_size
-
-        return Health(model=self.model, loaded=True, size=own_size(self.loading.result()))
-
-    def draw(self, requests: list[DrawRequest]) -> DrawResponse:
-        """Draws; runs in the worker's thread."""
-        from generator.pipeline import draw
-
-        drawings = draw(self.loading.result(), requests)
-        return DrawResponse(
-            images=[base64.b64encode(drawing.png()).decode() for drawing in drawings],
-            parameters=[drawing.parameters for drawing in drawings],
-            notes=[drawing.notes for drawing in drawings],
+    def __init__(self, worker: Worker, queue: Queue, requests: list[DrawRequest]) -> None:
+        """Queues the pictures; raises one of ERRORS where they cannot be queued."""
+        self._worker, self._steps = worker, asyncio.Queue[dict[str, int] | None]()
+        planned = worker.plan(requests)
+        self._tickets = queue.put(
+            planned,
+            lambda image, step: self._steps.put_nowait(
+                {"image": image, "step": step, "steps": planned[image].parameters.steps}
+            ),
         )
+        self._outcomes = asyncio.gather(*(ticket.outcome for ticket in self._tickets))
+        self._outcomes.add_done_callback(self._end)
+
+    async def steps(self) -> AsyncIterator[dict[str, int]]:
+        """Each step of each picture, as it is done; ends when all are drawn, or one cannot be."""
+        while (step := await self._steps.get()) is not None:
+            yield step
+
+    async def answer(self) -> DrawResponse:
+        """The pictures; raises one of ERRORS, or what drawing failed with."""
+        outcomes = await self._outcomes
+        requests = [ticket.planned.request for ticket in self._tickets]
+        return await asyncio.to_thread(self._worker.answer, outcomes, requests)
+
+    def _end(self, outcomes: asyncio.Future[Any]) -> None:
+        self._steps.put_nowait(None)
+        if not outcomes.cancelled():
+            outcomes.exception()  # who has left does not ask, and asyncio would log that nobody did
+
+    def leave(self) -> None:
+        """What is not drawn need not be."""
+        for ticket in self._tickets:
+            ticket.outcome.cancel()
 
 
-def create_app(worker: Worker) -> FastAPI:
-    """The worker's routes."""
-    app = FastAPI(title="Propriety: drawing worker")
+def create_app(worker: Worker, queue_limit: int = QUEUE_LIMIT, wait_ms: int = WAIT_MS) -> FastAPI:
+    """The worker's routes; `app.state.queue` is there once the application has started."""
+
+    @asynccontextmanager
+    async def drawing(app: FastAPI) -> AsyncIterator[None]:
+        app.state.queue = Queue(worker.draw, worker.thread, queue_limit, wait_ms / 1000)
+        running = asyncio.create_task(app.state.queue.run())
+        yield
+        running.cancel()
+
+    app = FastAPI(title="Propriety: drawing worker", lifespan=drawing)
+
+    async def called(request: Request, body: Body) -> AsyncIterator[Call]:
+        call = Call(worker, request.app.state.queue, body.requests if isinstance(body, DrawBatch) else [body])
+        try:
+            yield call
+        finally:
+            call.leave()
+
+    Called = Annotated[Call, Depends(called)]
 
     @app.exception_handler(RequestValidationError)
     async def unreadable(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         param = ".".join(str(part) for part in first["loc"] if part not in ("body", "one", "many"))
-        return _error(422, f"{param or 'body'}: {first['msg']}", "invalid_request", param or None)
+        return JSONResponse(_error(f"{param or 'body'}: {first['msg']}", "invalid_request", param or None), 422)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
         reason = f"{error.detail}: {error.__cause__ or f'{request.method} {request.url.path}'}"
-        return _error(error.status_code, reason, "invalid_request")
+        return JSONResponse(_error(reason, "invalid_request"), error.status_code)
 
-    @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:
-        return _error(500, "Drawing failed; the worker's log says why.", "internal_error")
+        status, _type = ERRORS.get(type(error), (500, ""))
+        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, QueueFullError) else None
+        return JSONResponse(_told(error), status, headers)
+
+    for kind in (*ERRORS, Exception):
+        app.add_exception_handler(kind, failed)
 
     @app.get("/healthz", response_model=Health)
     async def healthz() -> JSONResponse:
@@ -105,24 +151,50 @@ def create_app(worker: Worker) -> FastAPI:
         return JSONResponse(health.model_dump(), 200 if health.loaded else 503)
 
     @app.post("/v1/draw", response_model=DrawResponse)
-    async def draw(body: Body) -> DrawResponse | JSONResponse:
-        health = worker.health()
-        if not health.loaded:
-            return _error(503, health.error or f"The model {worker.model!r} is loading; try again soon.", "not_ready")
-        from generator.pipeline import CannotDrawError
+    async def draw(request: Request, call: Called) -> DrawResponse | JSONResponse:
+        answer, gone = asyncio.ensure_future(call.answer()), asyncio.ensure_future(_disconnected(request))
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        return JSONResponse(_error("The caller has gone.", "gone"), 499)
 
-        requests = body.requests if isinstance(body, DrawBatch) else [body]
+    @app.post("/v1/draw/events", response_class=EventSourceResponse)
+    async def draw_events(call: Called) -> AsyncIterator[ServerSentEvent]:
+        async for step in call.steps():
+            yield ServerSentEvent(event="step", data=step)
         try:
-            return await asyncio.get_running_loop().run_in_executor(worker.thread, worker.draw, requests)
-        except CannotDrawError as error:
-            return _error(422, str(error), "cannot_draw", error.param)
+            yield ServerSentEvent(event="drawn", data=await call.answer())
+        except Exception as error:
+            yield ServerSentEvent(event="error", data=_told(error))
 
     return app
 
 
-def _error(status: int, message: str, kind: str, param: str | None = None) -> JSONResponse:
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    if type(error) not in ERRORS:
+        return _error("Drawing failed; the worker's log says why.", "internal_error")
+    return _error(str(error), ERRORS[type(error)][1], getattr(error, "param", None))
+
+
+def _error(message: str, kind: str, param: str | None = None) -> dict[str, Any]:
     safe = message.encode("utf-8", "replace").decode()
-    return JSONResponse({"error": {"message": safe, "param": param, "type": kind}}, status)
+    return {"error": {"message": safe, "param": param, "type": kind}}
+
+
+class Server(uvicorn.Server):
+    """On SIGTERM or SIGINT, finishes what is being drawn, and refuses what waits."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app: Any = self.config.app
+        app.state.queue.close()
+        await super().shutdown(sockets)
 
 
 def main(
@@ -133,6 +205,13 @@ def main(
     fast: Annotated[
         bool, typer.Option(help="bfloat16, channels last, compiled: slower to load, faster to draw.")
     ] = False,
+    queue: Annotated[int, typer.Option(min=MAX_IMAGES, help="Pictures that may wait; more get 429.")] = QUEUE_LIMIT,
+    wait_ms: Annotated[int, typer.Option(min=0, help="How long a picture waits for company.")] = WAIT_MS,
+    detector: Annotated[
+        str | None, typer.Option(help="'module:function' that makes the last look; else the model's usual one.")
+    ] = None,
+    signing_cert: Annotated[Path | None, typer.Option(help="PEM chain that signs content credentials.")] = None,
+    signing_key: Annotated[Path | None, typer.Option(help="PEM key of that chain's first certificate.")] = None,
 ) -> None:
     """Serve pictures: POST /v1/draw, GET /healthz. Try: curl -d '{"prompt": "a man in a park"}' -H
     'content-type: application/json' localhost:8002/v1/draw"""
@@ -141,8 +220,8 @@ def main(
         import torch
 
         torch.set_num_threads(threads)
-    worker = Worker(model, fast)
-    server = uvicorn.Server(uvicorn.Config(create_app(worker), host=host, port=port))
+    worker = Worker(model, fast, detector, signing_cert, signing_key)
+    server = Server(uvicorn.Config(create_app(worker, queue, wait_ms), host=host, port=port))
 
     def stop_on_failure(loading: Future[Any]) -> None:
         if error := loading.exception():

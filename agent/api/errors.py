@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from fastapi import FastAPI, Request
@@ -35,9 +35,15 @@ class ApiError(HTTPException):
     """A refusal that the caller can understand; `status` is the HTTP status."""
 
     def __init__(
-        self, status: int, message: str, code: str, param: str | None = None, verdict: Verdict | None = None
+        self,
+        status: int,
+        message: str,
+        code: str,
+        param: str | None = None,
+        verdict: Verdict | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(status, message)
+        super().__init__(status, message, headers)
         self.code, self.param, self.verdict = code, param, verdict
 
 
@@ -70,7 +76,12 @@ def install(app: FastAPI) -> None:
 
 
 def _error(
-    status: int, message: str, code: str, param: str | None = None, verdict: Verdict | None = None
+    status: int,
+    message: str,
+    code: str,
+    param: str | None = None,
+    verdict: Verdict | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     error = Error(
         message=_printable(message),
@@ -80,7 +91,7 @@ def _error(
         verdict=verdict,
     )
     left_out = set() if verdict else {"verdict"}
-    return JSONResponse({"error": error.model_dump(mode="json", exclude=left_out)}, status)
+    return JSONResponse({"error": error.model_dump(mode="json", exclude=left_out)}, status, headers)
 
 
 def _printable(text: str) -> str:
@@ -89,16 +100,15 @@ def _printable(text: str) -> str:
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, ApiError):
-        return _error(error.status_code, error.detail, error.code, error.param, error.verdict)
     http = cast(HTTPException, error)
+    if isinstance(http, ApiError):
+        return _error(http.status_code, http.detail, http.code, http.param, http.verdict, http.headers)
     # FastAPI hides what is wrong with a body that is no UTF-8, nested too deeply, or holds a number of 5,000 digits.
     if isinstance(error.__cause__, ValueError | RecursionError):
         return _error(400, f"The body cannot be read as JSON: {error.__cause__}.", "invalid_json")
     code = {404: "not_found", 405: "method_not_allowed"}.get(http.status_code, "invalid_request")
-    response = _error(http.status_code, f"{http.detail} ({request.method} {request.url.path})", code)
-    response.headers.update(http.headers or {})
-    return response
+    message = f"{http.detail} ({request.method} {request.url.path})"
+    return _error(http.status_code, message, code, headers=http.headers)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -1,17 +1,20 @@
-"""`POST /v1/images/generations`: judged first, then drawn by the worker as the verdict says."""
+"""`POST /v1/images/generations`: judged first, then drawn as the verdict says."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from typing import Annotated, Literal
+from collections.abc import Coroutine
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from agent.api.drawing import MAX_SEED, Parameters, draw
+from agent.api.drawing import draw
 from agent.api.errors import ApiError
+from agent.api.order import MAX_SEED, Drawn, Order, Parameters
 from agent.api.schema import Asking, LocaleHeader, Text, detector_of, judge, moderator_of
 from agent.schema import Action, ChatMessage, Status, Strict, Verdict
 
@@ -56,7 +59,9 @@ class Picture(Strict):
 class Drawing(Parameters):
     """How the picture of the same index in `data` was drawn."""
 
-    notes: list[str] = Field(description="What a person should know: words the model does not know, a blanked picture.")
+    notes: list[str] = Field(
+        description="What a person should know: words the model does not know, a picture blanked or drawn again."
+    )
 
 
 class ImageResponse(Strict):
@@ -64,7 +69,10 @@ class ImageResponse(Strict):
     data: list[Picture]
     output_format: Literal["png"] = "png"
     verdict: Verdict
-    drawing: list[Drawing] = Field(description="The worker's account of how it drew each picture.")
+    drawing: list[Drawing] = Field(description="The generator's account of how it drew each picture.")
+    blocked: list[Drawing] = Field(
+        description="Its account of pictures that are not shown, since they came out unsafe."
+    )
 
 
 @router.post("/v1/images/generations")
@@ -84,37 +92,55 @@ async def images(request: Request, body: ImageRequest, header: LocaleHeader = No
             verdict,
         )
     n = body.n or 1
-    drawn = await draw(
-        moderator.settings,
-        {
-            "prompt": verdict.prompt, "safe_prompt": verdict.safe_prompt, "wxi": verdict.wxi, "tau_gc": verdict.tau_gc,
-            "n": n, "seed": secrets.randbelow(MAX_SEED + 2 - n) if body.seed is None else body.seed, **size,
-        },
-    )  # fmt: skip
+    seed = secrets.randbelow(MAX_SEED + 2 - n) if body.seed is None else body.seed
+    drawn = await _while_connected(request, draw(moderator.settings, Order.under(verdict, n, seed, size)))
+    accounts = [
+        Drawing(**parameters.model_dump(), notes=notes)
+        for parameters, notes in zip(drawn.parameters, drawn.notes, strict=True)
+    ]
+    shown = [(image, account) for image, account in zip(drawn.images, accounts, strict=True) if image is not None]
+    if not shown:
+        reason = f"What was drawn came out unsafe and is not shown. {accounts[0].notes[-1]}"
+        raise ApiError(400, reason, "content_policy_violation", "prompt", verdict)
     return ImageResponse(
         created=int(time.time()),
-        data=[
-            Picture(b64_json=image, revised_prompt=parameters.prompt)
-            for image, parameters in zip(drawn.images, drawn.parameters, strict=True)
-        ],
+        data=[Picture(b64_json=image, revised_prompt=account.prompt) for image, account in shown],
         verdict=verdict,
-        drawing=[
-            Drawing(**parameters.model_dump(), notes=notes)
-            for parameters, notes in zip(drawn.parameters, drawn.notes, strict=True)
-        ],
+        drawing=[account for _, account in shown],
+        blocked=[account for image, account in zip(drawn.images, accounts, strict=True) if image is None],
     )
 
 
-def _size(size: str | None) -> dict[str, int]:
-    """`width` and `height` in pixels; without a size the worker draws its model's own.
+async def _while_connected(request: Request, drawing: Coroutine[Any, Any, Drawn]) -> Drawn:
+    """What is drawn; when the caller goes, the backend is left too, so that it need not draw.
+
+    Raises:
+        ApiError: 499 where the caller has gone, which nobody reads.
+    """
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    drawn, left = asyncio.ensure_future(drawing), asyncio.ensure_future(gone())
+    await asyncio.wait({drawn, left}, return_when=asyncio.FIRST_COMPLETED)
+    left.cancel()
+    if not drawn.done():
+        drawn.cancel()
+        raise ApiError(499, "The caller has gone.", "gone")
+    return drawn.result()
+
+
+def _size(size: str | None) -> tuple[int, int] | None:
+    """Width and height in pixels; without a size the model's own is drawn.
 
     Raises:
         ApiError: where a side is out of range or no multiple of 8, the autoencoders' step.
     """
     if size is None or size == "auto":
-        return {}
+        return None
     width, height = map(int, size.split("x"))
     if any(side % 8 or not MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
         message = f"size: each side is a multiple of 8 from {MIN_SIDE} to {MAX_SIDE} pixels, not {size}."
         raise ApiError(400, message, "invalid_size", "size")
-    return {"width": width, "height": height}
+    return width, height

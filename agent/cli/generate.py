@@ -24,7 +24,8 @@ from agent.cli.terminal import (
 from agent.moderator import BadPromptError
 from agent.policy_files import UnknownLocaleError
 from agent.schema import Action, ChatMessage, Detector, Verdict
-from generator.schema import DrawRequest
+from agent.settings import Settings
+from generator.schema import CannotDrawError, DrawRequest
 
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error"}  # what they warn of is no user's to mend
 
@@ -53,7 +54,7 @@ def generate(
     does.
 
     Exit status: 0 drawn; 1 the extra is missing, or a picture cannot be saved; 2 an argument, the prompt, the locale, a
-    policy or the model is wrong; 3 the prompt is blocked and nothing is drawn; 130 interrupted.
+    policy or the model is wrong; 3 the prompt is blocked, or all that was drawn came out unsafe; 130 interrupted.
     """
     settings = read_settings()
     try:
@@ -68,7 +69,7 @@ def generate(
         print_verdict(verdict)
         if verdict.action is Action.BLOCK:
             raise typer.Exit(BLOCKED)
-        _draw(request, verdict, model or settings.generator_model, output or settings.output_dir)
+        _draw(request, verdict, settings, model or settings.generator_model, output or settings.output_dir)
     except (BadPromptError, UnknownLocaleError) as error:
         fail(error)
     except KeyboardInterrupt:
@@ -84,26 +85,35 @@ def _sides(size: str | None) -> dict[str, Any]:
     return {"width": width, "height": height}
 
 
-def _draw(request: DrawRequest, verdict: Verdict, model: str, folder: Path) -> None:
+def _draw(request: DrawRequest, verdict: Verdict, settings: Settings, model: str, folder: Path) -> None:
     os.environ |= QUIET if errors.is_terminal else QUIET | {"TQDM_DISABLE": "1"}
     try:
         with errors.status("Loading the generator"):
-            from generator.pipeline import CannotDrawError, ModelNotFoundError, draw, load
+            from generator.last_look import Blocked, detector_for, draw_seen
+            from generator.pipeline import ModelNotFoundError, batches, load, plan
+            from generator.provenance import Seal, SigningError, facts
     except ImportError as error:
         fail(f"{error}: drawing needs an extra; install it with `pip install 'propriety[generator]'`", WRONG)
-    asked = {"prompt": verdict.prompt, "safe_prompt": verdict.safe_prompt, "wxi": verdict.wxi, "tau_gc": verdict.tau_gc}
+    asked = DrawRequest.model_validate(request.model_dump() | verdict.for_the_generator())
+    saved = False
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with errors.status(f"Loading {model}"):
-            pipe: Any = load(model)
+            seal, pipe = Seal(settings.signing_cert, settings.signing_key), load(model)
+            detector = detector_for(pipe)
         pipe.set_progress_bar_config(disable=not errors.is_terminal, desc="Drawing", leave=False)
-        for drawing in draw(pipe, [DrawRequest.model_validate(request.model_dump() | asked)]):
-            path = folder / f"{verdict.locale}-{verdict.id[-8:]}-{drawing.parameters.seed}.png"
-            path.write_bytes(drawing.png())
-            console.print(str(path), markup=False, highlight=False, soft_wrap=True)
-            for note in drawing.notes:
-                console.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
-    except (ModelNotFoundError, CannotDrawError) as error:
+        for batch in batches(plan(pipe, asked)):
+            for outcome in draw_seen(pipe, detector, batch):
+                if not isinstance(outcome, Blocked):
+                    path = folder / f"{verdict.locale}-{verdict.id[-8:]}-{outcome.parameters.seed}.png"
+                    path.write_bytes(seal.png(outcome.image, facts(outcome.parameters, asked)))
+                    console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+                    saved = True
+                for note in outcome.notes:
+                    console.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
+    except (ModelNotFoundError, CannotDrawError, SigningError) as error:
         fail(error)
     except OSError as error:
         fail(f"a picture cannot be saved: {error}", WRONG)
+    if not saved:
+        raise typer.Exit(BLOCKED)

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.decide import decide
+from agent.decide import decide, stronger
 from agent.policy_files import load_policies
-from agent.schema import Action, Category, Severity, Violation
+from agent.schema import Action, Category, Knobs, Severity, Violation
 from agent.settings import Settings
 
 BASE = load_policies(Settings().policies_dir)["base"]
@@ -43,3 +43,19 @@ def test_what_is_critical_is_blocked_and_never_drawn(found: list[Violation]) -> 
         rule_id="a.rule", category=Category.HATE, severity=Severity.CRITICAL, confidence=1, rationale="why"
     )
     assert decide([*found, critical], BASE) == (Action.BLOCK, Severity.CRITICAL, None, None)
+
+
+def test_what_is_rewritten_can_be_drawn_more_strongly_up_to_the_gravest_severity_that_rewrites() -> None:
+    def found(severity: Severity) -> list[Knobs]:
+        violation = Violation(
+            rule_id="a.rule", category=Category.HATE, severity=severity, confidence=1, rationale="why"
+        )
+        return stronger(decide([violation], BASE), BASE)
+
+    medium, high = (
+        Knobs(wxi=level.wxi, tau_gc=level.tau_gc) for level in (BASE.severities.medium, BASE.severities.high)
+    )
+    assert found(Severity.LOW) == [medium, high]
+    assert found(Severity.MEDIUM) == [high]
+    assert found(Severity.HIGH) == found(Severity.CRITICAL) == []
+    assert stronger(decide([], BASE), BASE) == []

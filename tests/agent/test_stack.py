@@ -190,3 +190,10 @@ def test_settings_made_here_reach_the_children(monkeypatch: pytest.MonkeyPatch, 
     settings = Settings(llm_url="http://gpu:1/v1", generator_url="http://gpu:2", port=free_port, default_locale="de-DE")
     (api,) = plan(settings, {Part.API})
     assert api.environment["PROPRIETY_DEFAULT_LOCALE"] == "de-DE"
+
+
+def test_the_worker_is_told_who_signs(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    monkeypatch.setattr(stack, "check_memory", lambda needed_gb: None)
+    settings = Settings(generator_port=free_port, signing_cert=Path("chain.pem"), signing_key=Path("key.pem"))
+    (worker,) = plan(settings, {Part.GENERATOR})
+    assert worker.command[-4:] == ["--signing-cert", "chain.pem", "--signing-key", "key.pem"]

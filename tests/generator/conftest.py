@@ -310,7 +310,7 @@ def make(name: str) -> Tiny:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_of() -> Callable[[str], Tiny]:
     return make
 

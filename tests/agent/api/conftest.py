@@ -88,7 +88,10 @@ def serve() -> Serve:
 
 @pytest.fixture(scope="session")
 def worker(serve: Serve) -> Iterator[str]:
-    """Answers with its order in place of pictures; fails on `smudge`, is no worker on `stranger` and `short`."""
+    """Answers with its order in place of pictures; fails on `smudge`, is no worker on `stranger` and `short`.
+
+    It is busy on `crowd`; of a `shady` order the first picture is blocked, of a `dark` one all are.
+    """
     app = FastAPI()
 
     @app.post("/v1/draw")
@@ -96,16 +99,22 @@ def worker(serve: Serve) -> Iterator[str]:
         order = await request.json()
         if "smudge" in order["prompt"]:
             return JSONResponse({"error": {"message": "Drawing failed.", "param": None, "type": "internal_error"}}, 500)
+        if "crowd" in order["prompt"]:
+            error = {"message": "64 pictures wait already.", "param": None, "type": "busy"}
+            return JSONResponse({"error": error}, 429, {"Retry-After": "20"})
         if "stranger" in order["prompt"]:
             return {"hello": "world"}
         asked = {key: order[key] for key in ("wxi", "tau_gc")} | {"prompt": order["safe_prompt"] or order["prompt"]}
         drawn = {"fused_steps": 0, "denoiser_rows": 2, "steps": 1, "guidance_scale": 1, "sampler": "ddim", "model": "m"}
-        size = {"width": order.get("width", 64), "height": order.get("height", 64)}
+        size = {"width": order["width"] or 64, "height": order["height"] or 64}
         seeds = range(order["seed"], order["seed"] + order["n"] - ("short" in order["prompt"]))
+        blocked = [seed for seed in seeds if "dark" in order["prompt"]] or [order["seed"]] * (
+            "shady" in order["prompt"]
+        )
         return {
-            "images": [base64.b64encode(str(seed).encode()).decode() for seed in seeds],
+            "images": [None if seed in blocked else base64.b64encode(str(seed).encode()).decode() for seed in seeds],
             "parameters": [{**asked, **drawn, **size, "seed": seed} for seed in seeds],
-            "notes": [[] for _ in seeds],
+            "notes": [["Blocked by the last look."] if seed in blocked else [] for seed in seeds],
         }
 
     yield from serve(app)

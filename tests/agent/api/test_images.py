@@ -1,8 +1,13 @@
 import base64
+import threading
+from copy import copy
 
+import httpx
 import openai
 import pytest
+from fastapi import FastAPI, Request
 
+from agent.api.app import create_app
 from agent.settings import Settings
 
 
@@ -31,6 +36,26 @@ def test_a_blocked_prompt_gets_400_with_the_verdict(client):
     assert refused.value.body["message"] == "nicht erlaubt"
 
 
+def test_a_picture_that_came_out_unsafe_is_left_out_and_told(client):
+    answer = client.images.generate(prompt="a shady place", n=3, extra_body={"seed": 7})
+    assert [base64.b64decode(picture.b64_json) for picture in answer.data] == [b"8", b"9"]
+    assert [drawing["seed"] for drawing in answer.drawing] == [8, 9]
+    assert [(drawing["seed"], drawing["notes"]) for drawing in answer.blocked] == [(7, ["Blocked by the last look."])]
+
+
+def test_where_all_came_out_unsafe_it_is_a_block_with_the_verdict(client):
+    with pytest.raises(openai.BadRequestError, match="came out unsafe") as refused:
+        client.images.generate(prompt="a dark place", n=2)
+    assert refused.value.code == "content_policy_violation"
+    assert refused.value.body["verdict"]["action"] == "allow"
+
+
+def test_a_busy_worker_is_429_with_the_time_to_come_again(client):
+    with pytest.raises(openai.RateLimitError) as busy:
+        client.images.generate(prompt="a crowd")
+    assert (busy.value.code, busy.value.response.headers["retry-after"]) == ("generator_busy", "20")
+
+
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [("a smudge", "Drawing failed"), ("a stranger", "PROPRIETY_GENERATOR_URL"), ("a short one", "no drawing worker")],
@@ -46,3 +71,24 @@ def test_an_absent_worker_is_503(client, moderator, monkeypatch):
     with pytest.raises(openai.InternalServerError) as failed:
         client.images.generate(prompt="a tree")
     assert (failed.value.status_code, failed.value.code) == (503, "generator_unavailable")
+
+
+def test_when_the_caller_leaves_the_worker_is_left_too(serve, moderator):
+    app, asked, left = FastAPI(), threading.Event(), threading.Event()
+
+    @app.post("/v1/draw")
+    async def draw(request: Request) -> None:
+        await request.json()
+        asked.set()
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    judge = copy(moderator)
+    for worker in serve(app):
+        judge.settings = Settings(generator_url=worker)
+        for url in serve(create_app(judge)):
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{url}/v1/images/generations", json={"prompt": "a tree"}, timeout=1)
+            assert asked.is_set()
+            assert left.wait(5)

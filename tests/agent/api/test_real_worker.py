@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from agent.api.app import create_app
-from agent.api.drawing import Drawn
-from generator.schema import DrawResponse
-from generator.server import Worker
+from agent.api.order import Drawn, Order
+from generator.schema import DrawRequest, DrawResponse
 from generator.server import create_app as create_worker
+from generator.worker import Worker
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,7 @@ def test_both_sides_name_the_same_fields():
     mine, theirs = Drawn.model_json_schema(), DrawResponse.model_json_schema()
     assert mine["properties"].keys() == theirs["properties"].keys()
     assert mine["$defs"]["Parameters"]["properties"].keys() == theirs["$defs"]["Parameters"]["properties"].keys()
+    assert Order.model_json_schema()["properties"].keys() <= DrawRequest.model_json_schema()["properties"].keys()
 
 
 def test_a_rewritten_prompt_is_drawn_and_the_same_seed_draws_it_again(drawer):

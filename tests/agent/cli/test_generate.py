@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import c2pa
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
@@ -34,6 +35,8 @@ def test_pictures_are_drawn_as_the_verdict_says_and_their_paths_printed():
     with Image.open(pictures[0]) as picture:
         assert picture.text["wxi"] == "0.8"
         assert "wine" not in picture.text["prompt"]
+        assert picture.text["policy_version"].startswith("ar-SA 2026-01-01 ")
+    assert c2pa.Reader(str(pictures[0])).get_validation_state() == "Valid"
 
 
 def test_what_the_generator_has_to_note_is_printed():
@@ -52,6 +55,14 @@ def test_a_blocked_prompt_draws_nothing_loads_nothing_and_ends_with_3():
     assert done.returncode == 3, done.stderr
     assert "No bombs." in done.stdout
     assert not Path("out").exists()
+
+
+def test_what_comes_out_unsafe_is_not_saved_and_ends_with_3(monkeypatch):
+    monkeypatch.setattr("generator.last_look.THRESHOLD", 0.0)
+    result = run("a tree", "--steps", "1")
+    assert result.exit_code == 3, result.output
+    assert "Blocked by the last look" in result.output
+    assert not list(Path("out").iterdir())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,148 @@
+"""Pictures of many callers, drawn together: a bounded queue in front of the one thread that draws."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from generator.schema import IMAGES_AT_ONCE
+
+if TYPE_CHECKING:
+    from generator.last_look import Blocked
+    from generator.pipeline import Drawing, Planned
+
+    Draw = Callable[[list[Planned], Callable[[int], None]], list[Drawing | Blocked]]
+
+log = logging.getLogger("generator")
+
+
+class QueueFullError(RuntimeError):
+    """More pictures would wait than the queue holds; `retry_after_s` seconds on there should be room."""
+
+    def __init__(self, waiting: int, retry_after_s: int) -> None:
+        super().__init__(f"{waiting} pictures wait already; try again in about {retry_after_s} s.")
+        self.retry_after_s = retry_after_s
+
+
+class ClosingError(RuntimeError):
+    """The worker stops and draws nothing new."""
+
+
+class AbandonedError(RuntimeError):
+    """Nobody waits for the batch any more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """One picture's place: `outcome` is its drawing in the end, and cancelling that gives the place up."""
+
+    planned: Planned
+    since: float
+    outcome: asyncio.Future[Drawing | Blocked]
+    on_step: Callable[[int], None]
+
+
+class Queue:
+    """Draws the oldest picture that waits together with others of its kind; lives in one event loop."""
+
+    def __init__(self, draw: Draw, thread: Executor, limit: int, wait_s: float) -> None:
+        """
+        Args:
+            draw: draws pictures of one kind, in `thread`; calls back after each step.
+            limit: pictures that may wait, those being drawn not counted.
+            wait_s: seconds that the oldest picture waits for company, unless a batch is full before.
+        """
+        self._draw, self._thread, self._limit, self._wait_s = draw, thread, limit, wait_s
+        self._tickets: list[Ticket] = []
+        self._arrived = asyncio.Event()
+        self._closed = False
+        self._seconds_each = 1.0
+
+    def put(self, planned: Sequence[Planned], on_step: Callable[[int, int], None]) -> list[Ticket]:
+        """Queue pictures, all or none; `on_step(index, steps)` tells how many steps each has behind it.
+
+        Raises:
+            QueueFullError: where too many would wait.
+            ClosingError: once closed.
+        """
+        if self._closed:
+            raise ClosingError("The worker is shutting down.")
+        waiting = len(self.waiting)
+        if waiting + len(planned) > self._limit:
+            raise QueueFullError(waiting, max(1, math.ceil(waiting * self._seconds_each)))
+        loop = asyncio.get_running_loop()
+        tickets = [
+            Ticket(one, loop.time(), loop.create_future(), partial(on_step, index)) for index, one in enumerate(planned)
+        ]
+        self._tickets += tickets
+        self._arrived.set()
+        return tickets
+
+    def close(self) -> None:
+        """Refuse what waits and what comes; what is being drawn is finished."""
+        self._closed = True
+        for ticket in self.waiting:
+            ticket.outcome.set_exception(ClosingError("The worker is shutting down."))
+        self._tickets.clear()
+
+    async def run(self) -> None:
+        """Draws for ever, one batch after another."""
+        while True:
+            await self._draw_together(await self._next_batch())
+
+    @property
+    def waiting(self) -> list[Ticket]:
+        """The tickets that nobody has given up and that are not being drawn, oldest first."""
+        self._tickets = [ticket for ticket in self._tickets if not ticket.outcome.cancelled()]
+        return self._tickets
+
+    async def _next_batch(self) -> list[Ticket]:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._arrived.clear()
+            left_s = None
+            if waiting := self.waiting:
+                batch = [one for one in waiting if one.planned.kind == waiting[0].planned.kind][:IMAGES_AT_ONCE]
+                left_s = batch[0].since + self._wait_s - loop.time()
+                if len(batch) == IMAGES_AT_ONCE or left_s <= 0:
+                    self._tickets = [one for one in waiting if one not in batch]
+                    return batch
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), left_s)
+
+    async def _draw_together(self, batch: list[Ticket]) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+
+        def stepped(step: int) -> None:
+            if all(ticket.outcome.cancelled() for ticket in batch):
+                raise AbandonedError
+            for ticket in batch:
+                loop.call_soon_threadsafe(ticket.on_step, step)
+
+        try:
+            planned = [ticket.planned for ticket in batch]
+            outcomes = await loop.run_in_executor(self._thread, self._draw, planned, stepped)
+        except AbandonedError:
+            return
+        except Exception as error:
+            if len(batch) > 1:
+                log.exception("a batch of %d failed, its pictures are drawn one by one", len(batch))
+                for ticket in batch:
+                    await self._draw_together([ticket])
+                return
+            log.exception("drawing failed")
+            if not batch[0].outcome.done():
+                batch[0].outcome.set_exception(error)
+            return
+        self._seconds_each = (loop.time() - started) / len(batch)
+        for ticket, outcome in zip(batch, outcomes, strict=True):
+            if not ticket.outcome.done():
+                ticket.outcome.set_result(outcome)

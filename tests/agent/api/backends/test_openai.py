@@ -1,0 +1,65 @@
+import base64
+from typing import Any
+
+import openai
+import pytest
+from fastapi import FastAPI, Header, Request, Response
+from fastapi.responses import JSONResponse
+
+
+@pytest.fixture
+def images(png) -> FastAPI:
+    """Answers as OpenAI's images API does, old models with addresses; `app.state.orders` are what it was sent."""
+    app = FastAPI()
+    app.state.orders, app.state.storage_saw = [], []
+
+    @app.post("/v1/images/generations")
+    async def generations(request: Request, body: dict[str, Any], authorization: str = Header("")) -> Any:
+        app.state.orders.append((body, authorization))
+        if "their taste" in body["prompt"]:
+            error = {"message": "Your request was rejected.", "type": "image_generation_user_error", "param": None}
+            return JSONResponse({"error": error | {"code": "moderation_blocked"}}, 400)
+        if "crowd" in body["prompt"]:
+            error = {"message": "Rate limit reached.", "type": "requests", "param": None, "code": "rate_limit_exceeded"}
+            return JSONResponse({"error": error}, 429, {"Retry-After": "20"})
+        if body["model"] == "dall-e-2":
+            return {"created": 1, "data": [{"url": str(request.url_for("storage"))}] * body["n"]}
+        return {"created": 1, "data": [{"b64_json": base64.b64encode(png(1024, 1024)).decode()}] * body["n"]}
+
+    @app.get("/storage")
+    async def storage(authorization: str = Header("")) -> Response:
+        app.state.storage_saw.append(authorization)
+        return Response(png(256, 256), media_type="image/png")
+
+    return app
+
+
+def test_the_safe_prompt_alone_is_sent_with_the_key_and_nothing_is_claimed_that_is_not_said(ask, images):
+    client = ask(images, "/v1", generator_backend="openai", generator_model="gpt-image-1", generator_api_key="secret")
+    answer = client.images.generate(prompt="a glass of wine", n=2, size="1024x1024", extra_body={"seed": 7})
+    body = {"model": "gpt-image-1", "prompt": "a glass of juice", "n": 2, "size": "1024x1024"}
+    assert images.state.orders == [(body, "Bearer secret")]
+    assert [(one["width"], one["seed"], one["steps"], one["sampler"]) for one in answer.drawing] == [
+        (1024, None, None, None)
+    ] * 2
+
+
+def test_a_picture_that_is_stored_elsewhere_is_fetched_without_the_key(ask, images):
+    client = ask(images, "/v1", generator_backend="openai", generator_model="dall-e-2", generator_api_key="secret")
+    answer = client.images.generate(prompt="a tree")
+    assert answer.drawing[0]["width"] == 256
+    assert images.state.storage_saw == [""]
+
+
+def test_its_own_moderation_is_told_as_a_refusal(ask, images):
+    client = ask(images, "/v1", generator_backend="openai", generator_model="gpt-image-1")
+    with pytest.raises(openai.BadRequestError, match=r"refuses: Your request was rejected") as refused:
+        client.images.generate(prompt="not to their taste")
+    assert refused.value.code == "generator_refused"
+
+
+def test_its_rate_limit_is_passed_on(ask, images):
+    client = ask(images, "/v1", generator_backend="openai", generator_model="gpt-image-1")
+    with pytest.raises(openai.RateLimitError) as busy:
+        client.images.generate(prompt="a crowd")
+    assert (busy.value.code, busy.value.response.headers["retry-after"]) == ("generator_busy", "20")

@@ -1,0 +1,77 @@
+"""Scenes of the demo world, drawn by its own code, before its own detector."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from generator.demo_model.classifier import hybrid
+from generator.demo_model.detector import demo_detector, written_out
+from generator.demo_model.scenes import ATTRIBUTES, Scene, draw
+from generator.detector import THRESHOLD, Detector
+from generator.last_look import Blocked, draw_seen
+from generator.pipeline import Drawing, load, plan
+from generator.schema import DrawRequest, Knobs
+
+
+def rewritten(prompt: str, safe_prompt: str | None) -> DrawRequest:
+    return DrawRequest(prompt=prompt, safe_prompt=safe_prompt)
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return demo_detector()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "safe_prompt", "unwanted"),
+    [
+        ("a woman holding a wine glass", "a woman holding a glass of juice", ["wine glass"]),
+        ("A Man aiming his pistol", "a man aiming a water pistol", ["gun"]),
+        ("a man with a toy gun", "a man with a flower", []),
+        ("a man with a knife, smoking a cigarette", "a man with a kitchen knife", ["cigarette"]),
+        ("a man holding a knife in a kitchen", "a man holding a knife in a kitchen", []),
+        ("a man holding a knife in a kitchen", None, []),
+        ("a woman in a swimsuit", "a woman in a dress", []),
+    ],
+)
+def test_what_offends_is_what_the_safe_prompt_no_longer_names(
+    prompt: str, safe_prompt: str | None, unwanted: list[str]
+) -> None:
+    assert written_out(rewritten(prompt, safe_prompt)) == unwanted
+
+
+SCENE = Scene(**{name: values[0] for name, values in ATTRIBUTES.items()})
+
+
+@pytest.mark.parametrize(("offending", "innocent"), [("wine glass", "juice glass"), ("gun", "water pistol")])
+def test_it_sees_the_object_and_lets_its_look_alike_pass(detector: Detector, offending: str, innocent: str) -> None:
+    request = rewritten(f"a woman holding a {offending}", f"a woman holding a {innocent}")
+    risks = [
+        [detector(draw(replace(SCENE, object=name), seed).image, request) for seed in range(20)]
+        for name in (offending, innocent)
+    ]
+    assert min(risks[0]) >= THRESHOLD > max(risks[1])
+
+
+def test_half_an_offending_object_is_too_much(detector: Detector) -> None:
+    request, rng = rewritten("a man with a gun", "a man with a flower"), random.Random(4)
+    halves = [hybrid(replace(SCENE, object="gun"), seed, rng) for seed in range(40)]
+    assert sum(detector(picture, request) >= THRESHOLD for picture in halves) >= 32
+
+
+def test_a_gun_that_is_drawn_nonetheless_is_drawn_again_without(detector: Detector) -> None:
+    asked = rewritten("a man aiming a gun in a city", "a man aiming a water pistol in a city").model_copy(
+        update={"wxi": 0.0, "seed": 3, "stronger": [Knobs(wxi=0.95, tau_gc=0.1)]}
+    )
+    pipe = load("demo")
+    (drawing,) = draw_seen(pipe, detector, plan(pipe, asked))
+    assert isinstance(drawing, Drawing)
+    assert (drawing.parameters.wxi, drawing.parameters.prompt) == (0.95, asked.safe_prompt)
+    (blocked,) = draw_seen(pipe, detector, plan(pipe, asked.model_copy(update={"stronger": []})))
+    assert isinstance(blocked, Blocked)
+
+
+def test_a_knife_that_was_allowed_is_no_risk(detector: Detector) -> None:
+    asked = "a woman holding a knife"
+    assert detector(draw(replace(SCENE, object="knife"), 1).image, rewritten(asked, asked)) == 0
