@@ -8,7 +8,7 @@ def test_without_the_llm_the_neighbours_decide_strictly_and_say_so(real):
     def decision(model: str, prompt: str) -> dict[str, object]:
         return real.moderations.create(model=model, input=prompt, extra_body={"locale": "ar-SA"}).results[0].decision
 
-    doubtful = "a glass on a table"
+    doubtful = "a bottle in a kitchen"
     alone = decision("propriety-nearest", doubtful)
     assert (alone["status"], alone["action"]) == ("ok", "allow")
     degraded = decision("propriety-llm", doubtful)

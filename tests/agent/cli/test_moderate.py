@@ -182,7 +182,11 @@ def test_a_line_that_no_detector_could_answer_is_named_and_tried_again(monkeypat
 
 
 def test_ctrl_c_ends_with_130_and_the_same_command_finishes_the_file():
-    lines = [json.dumps({"id": number, "text": f"{TREE} number {number}"}) for number in range(400)]
+    # Long, and of words that no other line has, so that each takes a while to encode.
+    lines = [
+        json.dumps({"id": number, "text": " ".join([TREE, *(f"number {number} {i}" for i in range(20))])})
+        for number in range(40)
+    ]
     Path("in.jsonl").write_text("\n".join(lines))
     command = [sys.executable, "-c", "from agent.cli import app; app()"]
     command += ["moderate", "--input", "in.jsonl", "--output", "out.jsonl"]
@@ -198,4 +202,4 @@ def test_ctrl_c_ends_with_130_and_the_same_command_finishes_the_file():
     done = set(answers())
     assert 0 < len(done) < len(lines)
     assert run("--input", "in.jsonl", "--output", "out.jsonl").exit_code == 0
-    assert set(answers()) == set(range(400))
+    assert set(answers()) == set(range(40))
