@@ -1,8 +1,8 @@
 """Turn a Qwen2 GGUF file into a folder that vLLM loads: its CPU build does not read GGUF.
 
-The layers' matrices become 8-bit integers, which a CPU reads twice as fast as bfloat16: one scale for each output, the
-nearest of 255 steps, and vLLM quantises what is multiplied with them token by token. The judge's log-odds move by
-0.2 (standard deviation) and correlate at .996 with bfloat16's.
+The layers' matrices become 8-bit integers: one scale for each output, the nearest of 255 steps; vLLM quantises what is
+multiplied with them token by token. Against bfloat16 a judge's call takes a third less time and the server 1.1 GB less;
+its log-odds move by 0.18 (standard deviation) and correlate at .996.
 """
 
 from __future__ import annotations
