@@ -66,6 +66,7 @@ class Method:
 def methods(pipe: Any, wxi: Iterable[float], tau_gc: Iterable[float], concept: str) -> list[Method]:
     """All that this pipeline can be compared with, the plain model first.
 
+    The model's own safety checker is taken out: it would blank what is to be measured, and not for every method.
     A negative prompt needs guidance in one call; Safe Latent Diffusion (arXiv 2211.05105, diffusers' own pipeline, four
     presets) the components of Stable Diffusion 1.x or 2.x.
 
@@ -73,6 +74,8 @@ def methods(pipe: Any, wxi: Iterable[float], tau_gc: Iterable[float], concept: s
         wxi, tau_gc: w_ξ and τ_gc of the dual latents, each with each.
         concept: what the negative prompt and Safe Latent Diffusion steer away from.
     """
+    if "safety_checker" in pipe.components:
+        pipe.safety_checker = None
     drawn = partial(_drawn, pipe)
     found = [Method(PLAIN, drawn), Method(SAFE_PROMPT, drawn, moderated=True, wxi=1.0)]
     if family_of(pipe).guidance == "before" and "negative_prompt" in signature(pipe.__call__).parameters:
@@ -97,9 +100,7 @@ def _safe_latent_diffusion(pipe: Any, concept: str) -> list[Method]:
     import diffusers
     from diffusers.pipelines.deprecated.stable_diffusion_safe import SafetyConfig
 
-    safe: Any = diffusers.StableDiffusionPipelineSafe(
-        **{**pipe.components, "safety_checker": None}, requires_safety_checker=False
-    )
+    safe: Any = diffusers.StableDiffusionPipelineSafe(**pipe.components, requires_safety_checker=False)
     safe.safety_concept = concept
     safe.set_progress_bar_config(disable=True)
     presets = {name: vars(SafetyConfig)[name.upper()] for name in ("weak", "medium", "strong", "max")}

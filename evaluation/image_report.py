@@ -75,10 +75,11 @@ def markdown(report: Report, shown: Sequence[Case], columns: Sequence[str]) -> s
 def _how(setting: Setting) -> str:
     lines = [
         f"- Prompts: {setting.prompts}; {setting.pictures_per_row} picture(s) a row, seeds from the row's own.",
-        f"- Model: {setting.model}, {setting.sampler}, {setting.steps} steps.",
+        f"- Model: {setting.model}, {setting.sampler}, {setting.steps} steps, without a safety checker of its own.",
         f"- Safe prompts: {setting.safe_prompts}.",
         f"- Inappropriate from probability {setting.threshold} of {' or '.join(setting.detectors)} on.",
-        f"- The negative prompt and Safe Latent Diffusion (SLD) steer away from: {setting.concept}.",
+        f"- Negative prompt and Safe Latent Diffusion (SLD, warm-up scaled from 50 steps) steer away from: "
+        f"{setting.concept}.",
         "- “dual a, b” is a dual latent with w_ξ = a and τ_gc = b.",
         f"- Versions: {', '.join(f'{name} {number}' for name, number in setting.versions.items())}.",
         "- In brackets: 95 % bootstrap intervals, prompts resampled.",

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from evaluation.image_methods import Case, Method, methods
@@ -83,3 +84,9 @@ def test_a_picture_has_its_own_name_for_all_that_changes_it(by_name):
     }
     assert len(keys) == 6
     assert plain.key(plain.request(CASE, STEPS)) == plain.key(plain.request(other, STEPS))
+
+
+def test_no_method_has_its_pictures_blanked_by_the_models_own_checker(demo):
+    demo.safety_checker = torch.nn.Identity()
+    methods(demo, [], [], "a gun")
+    assert demo.safety_checker is None
