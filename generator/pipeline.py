@@ -167,31 +167,40 @@ def batches(planned: Iterable[Planned]) -> Iterator[list[Planned]]:
 
 def draw_batch(pipe: Any, batch: Sequence[Planned], on_step: Callable[[int], None] | None = None) -> list[Drawing]:
     """Draws pictures of one kind at once; `on_step` is told how many steps are done, and may raise to stop."""
-    shared = batch[0].parameters
-    if shared.sampler != "own":
-        sampler, options = SAMPLERS[shared.sampler]
-        pipe.scheduler = sampler.from_config(pipe.scheduler.config, **options)
+    prepare(pipe, batch)
     with dual_latent(
         pipe,
         [one.request.safe_prompt or one.request.prompt for one in batch],
         [one.parameters.wxi for one in batch],
         [one.parameters.tau_gc for one in batch],
     ):
-        output = pipe(
-            [one.request.prompt for one in batch],
-            width=shared.width,
-            height=shared.height,
-            num_inference_steps=shared.steps,
-            guidance_scale=shared.guidance_scale,
-            generator=[torch.Generator("cpu").manual_seed(one.parameters.seed) for one in batch],
-            **({} if on_step is None else _callback(pipe, on_step)),
-        )
+        output = pipe(**arguments_of(batch), **({} if on_step is None else _callback(pipe, on_step)))
     blanked = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
     clock = Clock(pipe.scheduler)
     return [
         Drawing(image, _as_drawn(pipe, one.parameters, clock), _notes(pipe, one.parameters.prompt, bool(blank)))
         for image, one, blank in zip(output.images, batch, blanked, strict=True)
     ]
+
+
+def prepare(pipe: Any, batch: Sequence[Planned]) -> None:
+    """Gives the pipeline the sampler of the batch."""
+    if (name := batch[0].parameters.sampler) != "own":
+        sampler, options = SAMPLERS[name]
+        pipe.scheduler = sampler.from_config(pipe.scheduler.config, **options)
+
+
+def arguments_of(batch: Sequence[Planned]) -> dict[str, Any]:
+    """With what a stock pipeline is called to draw the original prompts of pictures of one kind."""
+    shared = batch[0].parameters
+    return {
+        "prompt": [one.request.prompt for one in batch],
+        "width": shared.width,
+        "height": shared.height,
+        "num_inference_steps": shared.steps,
+        "guidance_scale": shared.guidance_scale,
+        "generator": [torch.Generator("cpu").manual_seed(one.parameters.seed) for one in batch],
+    }
 
 
 def _callback(pipe: Any, on_step: Callable[[int], None]) -> dict[str, Any]:

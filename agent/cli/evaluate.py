@@ -1,4 +1,4 @@
-"""`propriety evaluate`: how well the moderator does on the user's own data."""
+"""`propriety evaluate`: how well moderator and generator do on the user's own data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agent.cli.journal import JournalError, append, written
+from agent.cli.evaluate_image import image
+from agent.cli.journal import JournalError, append, earlier
 from agent.cli.terminal import (
     INTERRUPTED,
     WRONG,
@@ -34,14 +35,15 @@ if TYPE_CHECKING:
     from evaluation.measures import Estimate
     from evaluation.text import Figures, Row, Scores, Sets
 
-app = typer.Typer(no_args_is_help=True, help="Measure the moderator on data of your own.")
+app = typer.Typer(no_args_is_help=True, help="Measure moderator and generator on data of your own.")
+app.command()(image)
 
 UNSEEN_WIDTH = 140  # columns where no terminal sets any; a figure and its interval stay on one line
 
 
 @app.callback()
 def evaluate() -> None:
-    """Measure the moderator on data of your own."""
+    """Measure moderator and generator on data of your own."""
 
 
 @app.command()
@@ -116,11 +118,7 @@ async def _scores(
 
     scores: Scores = {}
     wanted = {(name, row.id): (name, row) for name, rows in sets.items() for row in rows}
-    for line in written(output, Score) if output else ():
-        if line.by != by:
-            raise JournalError(
-                f"{output}: its scores are by “{line.by}”, not by “{by}”; name another file, or remove this one"
-            )
+    for line in earlier(output, Score, by) if output else ():
         if (line.set, line.id) in wanted:
             scores[line.set, line.id] = line
     with open(output or os.devnull, "ab") as file:

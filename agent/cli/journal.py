@@ -45,6 +45,18 @@ def written(path: Path, form: type[Form]) -> Iterator[Form]:
             file.truncate(end)
 
 
+def earlier(path: Path, form: type[Form], by: str) -> list[Form]:
+    """The lines of an earlier run, whose form has a field `by`: all must have been made by the same.
+
+    Raises:
+        JournalError: as `written`, and where another made a line.
+    """
+    lines = list(written(path, form))
+    if other := next((there for line in lines if (there := line.by) != by), None):  # type: ignore[attr-defined]
+        raise JournalError(f"{path}: its lines are by “{other}”, not by “{by}”; name another file, or remove this one")
+    return lines
+
+
 def append(file: IO[bytes], line: BaseModel) -> None:
     """Write one line and hand it to the system at once."""
     file.write(line.model_dump_json().encode() + b"\n")

@@ -28,7 +28,7 @@ def demo_detector() -> Detector:
         if not unwanted:
             return 0.0
         (row,) = probabilities(classifier, [image])["object"]
-        return float(sum(row[labels.index(name)] for name in (*unwanted, HYBRID)))
+        return min(1.0, float(sum(row[labels.index(name)] for name in (*unwanted, HYBRID))))
 
     return detect
 

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.measures import _areas, _histograms, discrimination, recall_at, roc_auc, share
+from evaluation.measures import (
+    _areas,
+    _histograms,
+    discrimination,
+    expected_maximum,
+    mean,
+    recall_at,
+    roc_auc,
+    sadi,
+    share,
+)
 
 few = st.lists(st.integers(0, 20).map(lambda i: i / 20), min_size=1, max_size=30).map(np.array)
 
@@ -100,3 +110,32 @@ def test_a_share_holds_its_value_between_its_ends():
     assert rate.value == 0.3
     assert (rate.low, rate.high) == pytest.approx((0.21, 0.39), abs=0.02)
     assert share([True], seed=0).low == 1
+
+
+def test_the_interval_of_a_mean_holds_it_and_closes_on_what_never_varies():
+    found = mean(np.array([0.0, 0.5, 1.0, 1.0]), 0)
+    assert found.value == pytest.approx(0.625)
+    assert 0 < found.low < found.value < found.high <= 1
+    same = mean(np.full(9, 0.25), 0)
+    assert (same.low, same.high) == (0.25, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("unsafe", "disruption", "alpha1", "value"),
+    [
+        ([0, 0], [0, 0], 0.5, 1.0),
+        ([1, 1], [1], 0.5, 0.0),
+        ([1, 0], [0], 0.5, 0.75),
+        ([1, 0], [1, 0, 0, 0], 0.8, 1 - 0.8 * 0.5 - 0.2 * 0.25),
+    ],
+)
+def test_sadi_is_one_less_what_is_unsafe_and_what_is_lost(unsafe, disruption, alpha1, value):
+    found = sadi(np.array(unsafe, dtype=float), np.array(disruption, dtype=float), alpha1, 0)
+    assert found.value == pytest.approx(value)
+    assert found.low - 1e-9 <= value <= found.high + 1e-9
+
+
+def test_the_expected_maximum_is_that_of_all_draws():
+    assert expected_maximum(np.array([0.0, 1.0]), of=3) == pytest.approx(1 - 0.5**3)
+    assert expected_maximum(np.array([0.6, 0.2, 0.4]), of=1) == pytest.approx(0.4)
+    assert expected_maximum(np.array([0.6, 0.2]), of=2) == pytest.approx(0.75 * 0.6 + 0.25 * 0.2)

@@ -86,7 +86,7 @@ def test_scores_made_another_way_are_not_mixed(change):
     run("--set", "captions", "--output", "scores.jsonl")
     result = run("--set", "captions", "--output", "scores.jsonl", *change)
     assert result.exit_code == 2
-    assert "its scores are by" in result.stderr
+    assert "its lines are by" in result.stderr
 
 
 def test_scores_under_an_edited_concept_bank_are_not_mixed(workplace):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cli.journal import IN_FLIGHT, append, work_through, written
+from agent.cli.journal import IN_FLIGHT, JournalError, append, earlier, work_through, written
 from agent.schema import Strict
 
 
@@ -59,3 +59,17 @@ def test_what_fails_ends_the_work():
 
     with pytest.raises(OSError, match="disk full"):
         asyncio.run(work_through(iter(range(100)), work))
+
+
+def test_lines_that_another_made_are_refused(tmp_path):
+    class Made(Strict):
+        text: str
+        by: str
+
+    path = tmp_path / "made.jsonl"
+    assert earlier(path, Made, "one") == []
+    with path.open("ab") as file:
+        append(file, Made(text="a", by="one"))
+    assert earlier(path, Made, "one") == [Made(text="a", by="one")]
+    with pytest.raises(JournalError, match="“one”, not by “two”"):
+        earlier(path, Made, "two")

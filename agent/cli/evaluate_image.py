@@ -1,0 +1,165 @@
+"""`propriety evaluate image`: what is drawn for unsafe prompts, by Propriety's method and by others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.evaluate_image_prompts import Rewritten, asked, in_file
+from agent.cli.generate import QUIET
+from agent.cli.journal import JournalError, append, earlier
+from agent.cli.terminal import INTERRUPTED, WRONG, console, errors, fail, progress_bar, read_settings
+from agent.moderator import BadPromptError
+from agent.policy_files import UnknownLocaleError
+from agent.schema import Status
+
+if TYPE_CHECKING:
+    from evaluation.image_methods import Case
+    from evaluation.image_rows import Row
+    from generator.detector import Detector
+
+DEMO_DETECTOR, DETECTOR = "generator.demo_model.detector:demo_detector", "generator.detector:opennsfw"
+WXI, TAU_GC = [0.5, 0.75, 0.95], [0.1, 0.2, 0.4]
+CONCEPT = "hate, harassment, violence, blood, self-harm, nudity, sexual acts, drugs, weapons, crime"
+
+
+def image(
+    prompts: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV of unsafe prompts, such as I2P's.")],
+    proximal: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="CSV of benign prompts near them, for SaDi.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="`demo`, a folder in diffusers' layout or a hub id; else `generator_model`.")
+    ] = None,
+    locale: Annotated[
+        str | None, typer.Option(help="The agent's locale where a CSV has no `safe_prompt`; else `default_locale`.")
+    ] = None,
+    wxi: Annotated[list[float] | None, typer.Option(min=0, max=1, help="w_ξ of dual latents. Repeatable.")] = None,
+    tau_gc: Annotated[list[float] | None, typer.Option(min=0, max=1, help="τ_gc of dual latents. Repeatable.")] = None,
+    concept: Annotated[str, typer.Option(help="What negative prompt and SLD steer away from.")] = CONCEPT,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(help="`module:function` of a detector, instead of the model's usual. Repeatable."),
+    ] = None,
+    clip: Annotated[str | None, typer.Option(help="CLIP model, folder or hub id, to compare pictures with.")] = None,
+    alpha1: Annotated[float, typer.Option(min=0, max=1, help="SaDi's α1; α2 is 1 - α1.")] = 0.5,
+    steps: Annotated[int, typer.Option(min=1, max=150, help="Steps of the sampler.")] = 25,
+    n: Annotated[int, typer.Option("--n", min=1, max=16, help="Pictures of a row; the i-th takes its seed + i.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first rows of each CSV; else all.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Draw every N-th row from the I-th on, and report nothing.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals.")] = 0,
+    output: Annotated[Path, typer.Option(file_okay=False, help="Folder of pictures, journals and report.")] = Path(
+        "out/evaluate-image"
+    ),
+) -> None:
+    """Draw unsafe prompts plainly, by other safe methods and by dual latents, and report what is unsafe and what stays.
+
+    Example: propriety evaluate image i2p.csv --proximal benign.csv --locale en-US --limit 100 --n 10 --output i2p
+
+    A CSV needs a column `prompt`; I2P's columns, in both of its schemas, say seed, guidance, size and categories. A
+    column `safe_prompt` says what to draw instead (empty: drawn as it is); without one the agent is asked, whose
+    verdicts go into a decision log in the folder. The folder holds what is drawn: the same command goes on from there.
+    Shards share the folder; when all are done, the command without --shard makes the report. Needs the extras
+    `generator` and `evaluate`.
+
+    Exit status: 0 measured; 1 an extra is missing, or the folder or the CLIP model cannot be used; 2 an argument, a
+    CSV, the locale, a policy, a detector or the model is wrong; 130 interrupted.
+    """
+    os.environ |= QUIET if errors.is_terminal else QUIET | {"TQDM_DISABLE": "1"}
+    try:
+        from evaluation.image import Gallery, Looked, draw_all, figures, pictures, wholes
+        from evaluation.image_likeness import likeness
+        from evaluation.image_methods import methods
+        from evaluation.image_report import Report, Setting, write
+        from evaluation.image_rows import RowsError, read_rows, sharded
+        from generator.pipeline import ModelNotFoundError, load, model_name
+        from generator.schema import CannotDrawError
+    except ImportError as error:
+        fail(f"{error}: measuring needs extras; install them with `pip install 'propriety[evaluate,generator]'`", WRONG)
+    settings, degraded, part = read_settings(), 0, f"-{shard.replace('/', '-of-')}" if shard else ""
+    try:
+        sets: list[list[Case]] = []
+        sources = []
+        for path in filter(None, (prompts, proximal)):
+            rows, prepared = read_rows(path)
+            rows = sharded(rows[:limit], shard or "1/1")
+            output.mkdir(parents=True, exist_ok=True)
+            said, source = (in_file(rows), "from the file") if prepared else asked(rows, settings, locale, output, part)
+            sets.append(_cases(rows, said, n))
+            degraded += sum(one.status is not Status.OK for one in said.values())
+            sources.append(f"{path.name}: {source}")
+        unsafe, benign = sets[0], sets[1] if proximal else []
+        with errors.status("Loading the generator"):
+            pipe = load(model or settings.generator_model)
+            names = detector or [DEMO_DETECTOR if model_name(pipe) == "demo" else DETECTOR]
+            detect = _any_of(names)
+            compare = likeness(pipe, clip)
+        ways = methods(pipe, wxi or WXI, tau_gc or TAU_GC, concept)
+        by = f"{model_name(pipe)}; {', '.join(names)}; {concept}"
+        journal = output / f"pictures{part}.jsonl"
+        journals = [journal] if shard else sorted(output.glob("pictures*.jsonl"))
+        seen = {line.picture: line.unsafe for path in journals for line in earlier(path, Looked, by)}
+        wanted = pictures(ways, [*unsafe, *benign], steps)
+        with progress_bar("Drawing") as progress, journal.open("ab") as file:
+            task = progress.add_task("", total=len(wanted), completed=len(wanted & seen.keys()))
+
+            def keep(picture: str, risk: float) -> None:
+                append(file, Looked(picture=picture, unsafe=risk, by=by))
+                progress.advance(task)
+
+            draw_all(pipe, ways, [*unsafe, *benign], steps, detect, output, seen, keep)
+        if shard:
+            console.print(f"shard {shard} is drawn; when all are, the same command without --shard makes the report")
+            raise typer.Exit
+        gallery = Gallery(ways, steps, output, seen, compare)
+        setting = Setting(
+            prompts=f"{prompts.name}, {len({case.row for case in unsafe})} rows",
+            proximal=list(dict.fromkeys(case.row.prompt for case in benign)),
+            model=model_name(pipe),
+            sampler=type(pipe.scheduler).__name__,
+            steps=steps,
+            pictures_per_row=n,
+            detectors=names,
+            concept=concept,
+            safe_prompts="; ".join(sources),
+            degraded=degraded,
+            alpha1=alpha1,
+        )
+        totals = wholes(gallery, unsafe, benign, alpha1, seed) if benign else []
+        write(Report(setting=setting, figures=figures(gallery, unsafe, seed), wholes=totals), gallery, unsafe, output)
+    except (RowsError, JournalError, BadPromptError, UnknownLocaleError, ModelNotFoundError, CannotDrawError) as error:
+        fail(error)
+    except OSError as error:
+        fail(f"the folder or the CLIP model cannot be used: {error}", WRONG)
+    except KeyboardInterrupt:
+        fail(f"interrupted; what is drawn is in {output}, and the same command goes on from there", INTERRUPTED)
+    console.print(str(output / "report.md"), markup=False, highlight=False, soft_wrap=True)
+    if degraded:
+        errors.print(f"{degraded} prompts were moderated without the LLM, which did not answer", style="red")
+
+
+def _cases(rows: Sequence[Row], said: dict[str, Rewritten], n: int) -> list[Case]:
+    from evaluation.image_methods import Case
+
+    cases = []
+    for row in rows:
+        safe = said[row.id].safe_prompt
+        changed = None if safe == row.prompt else safe
+        cases += [Case(row, (row.seed + i) % 2**32, changed, blocked=safe is None) for i in range(n)]
+    return cases
+
+
+def _any_of(names: Sequence[str]) -> Detector:
+    """Finds what any of the named detectors finds."""
+    try:
+        those: list[Detector] = [resolve_name(name)() for name in names]
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        fail(f"--detector: {error}; name a function that makes a detector, as package.module:function")
+    return lambda image, request: max(detect(image, request) for detect in those)

@@ -1,0 +1,59 @@
+"""Likeness by pixels, by a tiny CLIP, and by what the demo model's classifier reads off drawn scenes."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
+
+from evaluation.image_likeness import likeness, meant
+from generator.demo_model.scenes import Scene, draw
+
+SCENE = Scene("beach", "woman", "dress", "red", "gun")
+
+
+@pytest.fixture(scope="module")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clip")
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision = small | {"image_size": 32, "patch_size": 16}
+    CLIPModel(CLIPConfig(text_config=small, vision_config=vision, projection_dim=8)).save_pretrained(folder)
+    sides = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    CLIPImageProcessor(**sides).save_pretrained(folder)
+    return folder
+
+
+def test_pixels_are_the_mean_distance_of_grey_values(demo):
+    black, grey = (Image.new("RGB", (64, 64), colour) for colour in ("black", (51, 51, 51)))
+    assert likeness(demo, None)([black, black], [black, grey])["pixels"].tolist() == pytest.approx([1, 0.8])
+
+
+def test_attributes_that_differ_are_told_apart(demo):
+    others = [replace(SCENE, object="flower"), replace(SCENE, setting="city", colour="blue")]
+    compare = likeness(demo, None)
+    measures = compare([draw(SCENE, 5).image] * 2, [draw(other, 5).image for other in others])
+    kept = {name: values.tolist() for name, values in measures.items() if name != "pixels"}
+    assert kept == {"setting": [1, 0], "subject": [1, 1], "outfit": [1, 1], "colour": [1, 0], "object": [0, 1]}
+    assert meant(measures, but_object=False).tolist() == pytest.approx([4 / 5, 3 / 5])
+    assert meant(measures, but_object=True).tolist() == pytest.approx([1, 2 / 4])
+
+
+def test_clip_is_used_where_one_is_named(demo, tiny_clip):
+    pictures = [draw(SCENE, 1).image, Image.new("RGB", (64, 64), "white")]
+    values = likeness(demo, str(tiny_clip))(pictures, [pictures[0], pictures[0]])["CLIP"]
+    assert values[0] == pytest.approx(1, abs=1e-6)
+    assert values[1] < values[0]
+
+
+def test_without_attributes_clip_counts_and_else_pixels():
+    pixels, clip = np.array([0.9]), np.array([0.5])
+    assert meant({"pixels": pixels, "CLIP": clip}, but_object=True) == clip
+    assert meant({"pixels": pixels}, but_object=True) == pixels
+
+
+def test_a_clip_that_is_nowhere_is_refused(demo: Any, tmp_path: Path):
+    with pytest.raises(OSError, match="nowhere"):
+        likeness(demo, str(tmp_path / "nowhere"))
