@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -190,7 +191,9 @@ def test_ctrl_c_ends_with_130_and_the_same_command_finishes_the_file():
     Path("in.jsonl").write_text("\n".join(lines))
     command = [sys.executable, "-c", "from agent.cli import app; app()"]
     command += ["moderate", "--input", "in.jsonl", "--output", "out.jsonl"]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # What a shell starts in the background ignores Ctrl-C, and so would its children.
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=hears)
     deadline = time.monotonic() + 60
     while not (Path("out.jsonl").exists() and Path("out.jsonl").stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.01)
