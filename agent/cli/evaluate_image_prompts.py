@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.journal import append, earlier, work_through
-from agent.cli.terminal import load_moderator, noted_once, progress_bar
+from agent.cli.journal import append, earlier
+from agent.cli.terminal import each, load_moderator, noted_once
 from agent.policy_files import lookup
 from agent.schema import Action, ChatMessage, Status, Strict
 from agent.settings import Settings
@@ -39,7 +39,7 @@ def asked(
 ) -> tuple[dict[str, Rewritten], str]:
     """What the agent makes of each row, by id, and who it was. It is asked again where the LLM did not answer."""
     log = f"sqlite:///{(folder / f'decisions{part}.db').resolve()}"
-    moderator = load_moderator(settings.model_copy(update={"decision_log_url": log}))
+    moderator = load_moderator(settings.model_copy(update={"database_url": log}))
     place = locale or settings.default_locale
     policy = lookup(moderator.policies, place)[1]
     by = f"{policy.locale} {policy.hash[:12]} {settings.encoder}+{settings.llm_model}"
@@ -47,8 +47,7 @@ def asked(
     journals = [journal] if part else sorted(folder.glob("prompts*.jsonl"))
     said = {line.prompt: line for path in journals for line in earlier(path, Rewritten, by)}
     left = list(dict.fromkeys(row.prompt for row in rows if row.prompt not in said))
-    with progress_bar("Moderating") as progress, journal.open("ab") as file, noted_once():
-        task = progress.add_task("", total=len(left))
+    with journal.open("ab") as file, noted_once():
 
         async def work(prompt: str) -> None:
             verdict = await moderator.moderate([ChatMessage(role="user", content=prompt)], place)
@@ -57,7 +56,6 @@ def asked(
             said[prompt] = line
             if line.status is Status.OK:
                 append(file, line)
-            progress.advance(task)
 
-        asyncio.run(work_through(iter(left), work))
+        asyncio.run(each("Moderating", left, work))
     return {row.id: said[row.prompt] for row in rows}, f"the agent's under {by}"
