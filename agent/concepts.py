@@ -22,6 +22,7 @@ from agent.policy_files import PolicyError, concept_files, explain, read_yaml
 from agent.schema import Category, Span, Strict
 
 Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 NEIGHBOURS = 32
 LONGEST_WINDOW = 5
@@ -177,7 +178,7 @@ class ConceptIndex:
         spans = windows_of(prompt)
         vectors = self._encoder.encode([span.text for span in spans])
         similarities, rows = self._index.search(vectors, min(NEIGHBOURS, len(self.concepts)))
-        safest = self._safest(similarities, rows)
+        safest = _nearest(similarities, rows, self._safe)
         around = _around(spans, safest)
         found: dict[str, list[Window]] = {}
         for span, alone, in_view, similar, nearest in zip(spans, safest, around, similarities, rows, strict=True):
@@ -196,16 +197,14 @@ class ConceptIndex:
             windows.sort(key=lambda window: -window.margin)
         beside = {}
         for rule_id, (within, safe) in self._company.items():
-            least = similarities[:, -1]
-            nearest_within = np.where(within[rows], similarities, least[:, None]).max(axis=1)
-            nearest_safe = np.where(safe[rows], similarities, least[:, None]).max(axis=1)
-            beside[rule_id] = float((nearest_within - nearest_safe).max())
+            margins = _nearest(similarities, rows, within) - _nearest(similarities, rows, safe)
+            beside[rule_id] = float(margins.max())
         return Found(found, beside)
 
-    def _safest(self, similarities: Vectors, rows: Rows) -> Vector:
-        """How near each stretch is to what is safe here, or to the last of its neighbours where none is."""
-        safe = np.where(self._safe[rows], similarities, similarities[:, -1:])
-        return np.asarray(safe.max(axis=1), dtype=np.float32)
+
+def _nearest(similarities: Vectors, rows: Rows, among: Mask) -> Vector:
+    """How near each stretch is to the concepts `among`, or to the last of its neighbours where none is one of them."""
+    return np.asarray(np.where(among[rows], similarities, similarities[:, -1:]).max(axis=1), dtype=np.float32)
 
 
 def _around(spans: list[Span], safest: Vector) -> Vector:

@@ -8,7 +8,6 @@ with the expected calibration error where the fit was made and where each set wa
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +16,8 @@ import typer
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from agent import detect
-from agent.cli.journal import append, written
-from agent.cli.terminal import each, noted_once
+from agent.cli.journal import written
+from agent.cli.terminal import each_missing, noted_once
 from agent.moderator import Moderator
 from agent.policy import Policy
 from agent.schema import Detector, Strict
@@ -46,20 +45,16 @@ class Features(Strict):
 async def features(moderator: Moderator, sets: Sets, policy: Policy, output: Path | None) -> list[Features]:
     """Of each row; those that `output` holds are read from there, and new ones are added to it."""
     found = {(line.set, line.id): line for line in (written(output, Features) if output else ())}
-    items = [(name, row) for name, rows in sets.items() for row in rows]
-    with open(output or os.devnull, "ab") as file:
+    items = {(name, row.id): (name, row) for name, rows in sets.items() for row in rows}
 
-        async def one(item: tuple[str, Row]) -> None:
-            name, row = item
-            if (name, row.id) not in found:
-                read = await moderator.read(row.text, policy, Detector.LLM)
-                near, answers = dict(read.near), dict(read.answers)
-                line = Features(set=name, id=row.id, unsafe=row.label == "unsafe", near=near, answers=answers)
-                append(file, line)
-                found[name, row.id] = line
+    async def one(item: tuple[str, Row]) -> Features:
+        name, row = item
+        read = await moderator.read(row.text, policy, Detector.LLM)
+        near, answers = dict(read.near), dict(read.answers)
+        return Features(set=name, id=row.id, unsafe=row.label == "unsafe", near=near, answers=answers)
 
-        await each("Judging", items, one)
-    return [found[name, row.id] for name, row in items]
+    await each_missing("Judging", items, found, output, one)
+    return [found[key] for key in items]
 
 
 def main(

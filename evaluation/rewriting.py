@@ -8,7 +8,6 @@ offended; how much longer or shorter; and how many keep the language. Needs an L
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +15,8 @@ import numpy as np
 import py3langid  # type: ignore[import-untyped]
 import typer
 
-from agent.cli.journal import append, written
-from agent.cli.terminal import each, fail, noted_once
+from agent.cli.journal import written
+from agent.cli.terminal import each_missing, fail, noted_once
 from agent.moderator import BadPromptError, Moderator
 from agent.policy import Policy
 from agent.schema import Action, ChatMessage, Detector, Status, Strict, Verdict
@@ -76,16 +75,13 @@ def _language(text: str) -> str:
 async def rewrite_all(moderator: Moderator, sets: Sets, policy: Policy, output: Path | None) -> list[Rewritten]:
     """Every row that is rewritten; those that `output` holds are read from there, new ones are added to it."""
     found = {(line.set, line.id): line for line in (written(output, Rewritten) if output else ())}
-    items = [(name, row) for name, rows in sets.items() for row in rows]
-    with open(output or os.devnull, "ab") as file:
+    items = {(name, row.id): (name, row) for name, rows in sets.items() for row in rows}
 
-        async def one(item: tuple[str, Row]) -> None:
-            name, row = item
-            if (name, row.id) not in found and (line := await rewritten(moderator, name, row, policy)):
-                found[name, row.id] = line
-                append(file, line)
+    async def one(item: tuple[str, Row]) -> Rewritten | None:
+        name, row = item
+        return await rewritten(moderator, name, row, policy)
 
-        await each("Rewriting", items, one)
+    await each_missing("Rewriting", items, found, output, one)
     return list(found.values())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
-import os
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,12 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.cli.evaluate_image import image
-from agent.cli.journal import JournalError, append, earlier
+from agent.cli.journal import JournalError, earlier
 from agent.cli.terminal import (
     INTERRUPTED,
     WRONG,
     console,
-    each,
+    each_missing,
     errors,
     fail,
     load_moderator,
@@ -121,15 +120,12 @@ async def _scores(
     for line in earlier(output, Score, by) if output else ():
         if (line.set, line.id) in wanted:
             scores[line.set, line.id] = line
-    with open(output or os.devnull, "ab") as file:
 
-        async def work(item: tuple[str, Row]) -> None:
-            name, row = item
-            scored = await score(moderator, name, row, policy, detector, by)
-            scores[name, row.id] = scored
-            append(file, scored)
+    async def work(item: tuple[str, Row]) -> Score:
+        name, row = item
+        return await score(moderator, name, row, policy, detector, by)
 
-        await each("Scoring", [item for key, item in wanted.items() if key not in scores], work)
+    await each_missing("Scoring", wanted, scores, output, work)
     return scores
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import NoReturn, TypeVar
 
 import typer
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy.exc import SQLAlchemyError
 
-from agent.cli.journal import work_through
+from agent.cli.journal import append, work_through
 from agent.concepts import load_bank
 from agent.moderator import Moderator
 from agent.policy import BASE, Policy
@@ -24,6 +25,8 @@ from agent.schema import Verdict
 from agent.settings import Settings
 
 Item = TypeVar("Item")
+Key = TypeVar("Key")
+Line = TypeVar("Line", bound=BaseModel)
 
 WRONG, UNUSABLE, BLOCKED, INTERRUPTED = 1, 2, 3, 130
 
@@ -117,6 +120,24 @@ async def each(doing: str, items: Sequence[Item], work: Callable[[Item], Awaitab
             progress.advance(task)
 
         await work_through(iter(items), one)
+
+
+async def each_missing(
+    doing: str,
+    items: Mapping[Key, Item],
+    found: dict[Key, Line],
+    output: Path | None,
+    work: Callable[[Item], Awaitable[Line | None]],
+) -> None:
+    """As `each`, for the items that `found` has no line of: what the work makes of one goes there and into the file."""
+    with open(output or os.devnull, "ab") as file:
+
+        async def one(key: Key) -> None:
+            if (line := await work(items[key])) is not None:
+                found[key] = line
+                append(file, line)
+
+        await each(doing, [key for key in items if key not in found], one)
 
 
 def print_verdict(verdict: Verdict) -> None:
