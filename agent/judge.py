@@ -48,10 +48,7 @@ def conversation(policy: Policy, rule: Rule) -> list[BaseMessage]:
     Some of those that are answered with no break other rules, the first and the last example of each, which tend to be
     in different languages: what is bad is not therefore bad under this one.
     """
-    exceptions = f"\nAllowed: {'; '.join(rule.exceptions)}." if rule.exceptions else ""
-    messages: list[BaseMessage] = [
-        SystemMessage(INSTRUCTIONS.format(definition=rule.definition, exceptions=exceptions))
-    ]
+    messages: list[BaseMessage] = [SystemMessage(instructions(rule.definition, rule.exceptions))]
     foreign = [
         text
         for other in policy.rules
@@ -61,8 +58,19 @@ def conversation(policy: Policy, rule: Rule) -> list[BaseMessage]:
     for turns in zip_longest(rule.examples.violating, rule.examples.allowed, foreign[:FOREIGN_EXAMPLES]):
         for text, answer in zip(turns, (YES, NO, NO), strict=True):
             if text is not None:
-                messages += [_as_data(text), AIMessage(answer)]
+                messages += [as_data(text), AIMessage(answer)]
     return messages
+
+
+def instructions(definition: str, exceptions: Sequence[str]) -> str:
+    """What the judge is told of a rule before it sees any prompt."""
+    allowed = f"\nAllowed: {'; '.join(exceptions)}." if exceptions else ""
+    return INSTRUCTIONS.format(definition=definition, exceptions=allowed)
+
+
+def as_data(prompt: str) -> HumanMessage:
+    """A prompt as the judge is shown it."""
+    return HumanMessage(json.dumps({"prompt": prompt}, ensure_ascii=False))
 
 
 async def _ask(model: ChatOpenAI, before: list[BaseMessage], prompt: str) -> float:
@@ -70,15 +78,11 @@ async def _ask(model: ChatOpenAI, before: list[BaseMessage], prompt: str) -> flo
         max_tokens=1, logprobs=True, top_logprobs=20, extra_body={"structured_outputs": {"choice": [YES, NO]}}
     )
     try:
-        message = await asked.ainvoke([*before, _as_data(prompt)])
+        message = await asked.ainvoke([*before, as_data(prompt)])
         token = message.response_metadata["logprobs"]["content"][0]
     except Exception as error:  # LangChain wraps whatever the HTTP client raises, by no common base class
         raise LLMUnavailableError(f"the judge cannot be asked: {type(error).__name__}") from error
     return _probability_of_yes(token["top_logprobs"])
-
-
-def _as_data(prompt: str) -> HumanMessage:
-    return HumanMessage(json.dumps({"prompt": prompt}, ensure_ascii=False))
 
 
 def _probability_of_yes(candidates: Sequence[dict[str, Any]]) -> float:

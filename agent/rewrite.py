@@ -167,16 +167,17 @@ async def reworded(model: ChatOpenAI, prompt: str, swap: Swap) -> str:
     """
     asked = model.bind(max_tokens=LONGEST_ANSWER_TOKENS, stop=["\n"])
     try:
-        answer = await asked.ainvoke([*_conversation(), _order(prompt, swap)])
+        answer = await asked.ainvoke([*_conversation(), order(prompt, swap)])
     except Exception as error:  # LangChain wraps whatever the HTTP client raises, by no common base class
         raise LLMUnavailableError(f"the rewriter cannot be asked: {type(error).__name__}") from error
     return str(answer.content).strip()
 
 
 def _conversation() -> list[BaseMessage]:
-    turns = [(_order(prompt, swap), AIMessage(edited)) for prompt, swap, edited in EDITED]
+    turns = [(order(prompt, swap), AIMessage(edited)) for prompt, swap, edited in EDITED]
     return [SystemMessage(INSTRUCTIONS), *(message for turn in turns for message in turn)]
 
 
-def _order(prompt: str, swap: Swap) -> HumanMessage:
+def order(prompt: str, swap: Swap) -> HumanMessage:
+    """A prompt and its swap as the rewriter is shown them."""
     return HumanMessage(json.dumps({"prompt": prompt, **swap._asdict()}, ensure_ascii=False))
