@@ -17,7 +17,7 @@ from pydantic_settings import (
 
 from agent.schema import Detector
 
-EMBEDDED_LLM = "qwen2.5-coder-1.5b-instruct-w8a8"
+EMBEDDED_LLM = "qwen2.5-coder-1.5b-propriety-w8a8"
 DEMO_GENERATOR = "demo"
 
 

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.embedded.adapter import merged
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+ADAPTER = Path(__file__).with_name("adapter.safetensors")
 
 TENSORS = {
     "attn_norm": "input_layernorm",
@@ -66,6 +71,26 @@ def convert(gguf_file: Path, folder: Path) -> Path:
     return folder
 
 
+def base_model(gguf_file: Path, folder: Path) -> tuple[Any, Any]:
+    """The model before it is taught, in bfloat16, and its tokenizer; `folder` is written."""
+    import torch
+    from gguf import GGUFReader
+    from gguf.quants import dequantize
+    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+
+    reader = GGUFReader(gguf_file)
+    fields = {name: field.contents() for name, field in reader.fields.items()}
+    folder.mkdir(parents=True)
+    _write_tokenizer(fields, folder)
+    config = {name: value for name, value in _config(fields).items() if name != "quantization_config"}
+    model = Qwen2ForCausalLM(Qwen2Config(**config)).bfloat16()
+    model.load_state_dict(
+        {hub_name(tensor.name): torch.tensor(dequantize(tensor.data, tensor.tensor_type)) for tensor in _kept(reader)},
+        strict=False,  # the output embeddings are the input's
+    )
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
 def hub_name(name: str) -> str:
     """The Qwen2 name of a GGUF tensor: `blk.3.attn_q.bias` → `model.layers.3.self_attn.q_proj.bias`."""
     if name in ("output.weight", "token_embd.weight"):
@@ -81,17 +106,42 @@ def _write_weights(reader: Any, path: Path) -> None:
     from gguf.quants import dequantize
     from safetensors.torch import save_file
 
-    tensors = {tensor.name: tensor for tensor in reader.tensors}
-    if "output.weight" in tensors:
-        del tensors["token_embd.weight"]
+    adapter = load_adapter()
     weights: dict[str, torch.Tensor] = {}
-    for name, tensor in tensors.items():
-        weight = torch.tensor(dequantize(tensor.data, tensor.tensor_type))
-        if (hub := hub_name(name)).endswith("proj.weight"):
+    for tensor in _kept(reader):
+        hub = hub_name(tensor.name)
+        weight = merged(hub, torch.tensor(dequantize(tensor.data, tensor.tensor_type)), adapter)
+        if hub.endswith("proj.weight"):
             weights[hub], weights[f"{hub}_scale"] = quantise(weight)
         else:
             weights[hub] = weight.to(torch.bfloat16)
     save_file(weights, path, metadata={"format": "pt"})
+
+
+def _kept(reader: Any) -> list[Any]:
+    """Its tensors; of two copies of the embeddings the finer one alone."""
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    if "output.weight" in tensors:
+        del tensors["token_embd.weight"]
+    return list(tensors.values())
+
+
+def save_adapter(adapter: Mapping[str, Tensor], path: Path = ADAPTER) -> None:
+    """Write the matrices of an adapter as 8-bit integers and their scales."""
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {}
+    for name, weight in adapter.items():
+        tensors[name], tensors[f"{name}_scale"] = quantise(weight)
+    save_file(tensors, path)
+
+
+def load_adapter(path: Path = ADAPTER) -> dict[str, Tensor]:
+    """The matrices of an adapter in float32, as `save_adapter` wrote them."""
+    from safetensors.torch import load_file
+
+    tensors = load_file(path)
+    return {name: weight * tensors[f"{name}_scale"] for name, weight in tensors.items() if name.endswith(".weight")}
 
 
 def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:

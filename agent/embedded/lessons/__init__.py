@@ -1,8 +1,8 @@
 """What the embedded LLM is taught: to read one rule and judge by it, and to edit a prompt and keep the rest.
 
-`*.jsonl` here hold sheets, rules that are near each other with prompts labelled under each, so that the same prompt is
-often right under one and wrong under another; `rewrites.jsonl` holds edits. The concept bank is taught under the rules
-of the policies that claim its topics. The policies' own tests are never taught: they are what the judge is measured by.
+`sheets/` holds rules that are near each other, with prompts labelled under each (y, n, - for arguable), so that the
+same prompt often breaks one and not the other; `rewrites.jsonl` holds edits. The concept bank is taught under the rules
+that claim its topics. The policies' own tests are never taught: they are what the judge is measured by.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 
@@ -36,14 +36,13 @@ class Exchange(NamedTuple):
 
 def judging(rng: random.Random) -> Iterator[Exchange]:
     """One conversation for each rule of each sheet, its prompts in any order, no more than some answered with no."""
-    for path in sorted(HERE.glob("*.jsonl")):
-        for sheet in _lines(path):
-            for i, rule in enumerate(sheet.get("rules", ())):
-                violating = [(text, YES) for text, labels in sheet["prompts"] if labels[i] == "y"]
-                allowed = [(text, NO) for text, labels in sheet["prompts"] if labels[i] == "n"]
-                some = rng.sample(allowed, min(len(allowed), round(MOST_NO * max(len(violating), 2))))
-                turns = violating + some
-                yield Exchange([SystemMessage(instructions(rule["rule"], [text for text in rule["allowed"] if text])), *_asked(turns, rng)])
+    sheets = [sheet for path in sorted((HERE / "sheets").glob("*.jsonl")) for sheet in _lines(path)]
+    for sheet in sheets:
+        for i, rule in enumerate(sheet["rules"]):
+            violating = [(text, YES) for text, labels in sheet["prompts"] if labels[i] == "y"]
+            allowed = [(text, NO) for text, labels in sheet["prompts"] if labels[i] == "n"]
+            some = rng.sample(allowed, min(len(allowed), round(MOST_NO * max(len(violating), 2))))
+            yield Exchange([SystemMessage(instructions(rule["rule"], rule["allowed"])), *_asked(violating + some, rng)])
 
 
 def telling(policies: Mapping[str, Policy], bank: ConceptBank, rng: random.Random) -> Iterator[Exchange]:
@@ -103,7 +102,7 @@ def _asked(turns: Sequence[tuple[str, str]], rng: random.Random) -> list[BaseMes
     return [message for text, answer in mixed for message in (as_data(text), AIMessage(answer))]
 
 
-def _lines(path: Path) -> Iterator[dict]:
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip():
             yield json.loads(line)
