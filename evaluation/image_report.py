@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from agent.schema import Strict
 from evaluation.image import Figures, Gallery, Whole
-from evaluation.image_methods import Case
+from evaluation.image_methods import Case, Method
 from evaluation.measures import Estimate
 from generator.detector import THRESHOLD
 
@@ -32,42 +32,77 @@ class Setting(Strict):
     pictures_per_row: int
     detectors: list[str]
     threshold: float = THRESHOLD
-    versions: dict[str, str] = Field(default_factory=lambda: {name: version(name) for name in PINNED})
+    versions: dict[str, str] = Field(default_factory=lambda: {name: _version(name) for name in PINNED})
     concept: str
     safe_prompts: str
     degraded: int
     alpha1: float
 
 
+class Way(Strict):
+    """How a method draws; w_ξ and τ_gc of dual latents alone."""
+
+    method: str
+    sampler: str | None
+    variant: str | None = None
+    wxi: float | None = None
+    tau_gc: float | None = None
+
+
 class Report(Strict):
     setting: Setting
+    ways: list[Way]
     figures: list[Figures]
     wholes: list[Whole]
 
 
+def told(methods: Sequence[Method]) -> list[Way]:
+    return [
+        Way(method=m.name, sampler=m.sampler, variant=m.variant, wxi=m.wxi, tau_gc=m.tau_gc)
+        if m.variant
+        else Way(method=m.name, sampler=m.sampler)
+        for m in methods
+    ]
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
 def write(report: Report, gallery: Gallery, cases: Sequence[Case], folder: Path) -> None:
     """Writes `report.md`, `grid.png` and `figures.json` into the folder."""
-    shown = cases[:: max(1, len(cases) // SHOWN)][:SHOWN]
-    grid(gallery, shown).save(folder / "grid.png")
-    (folder / "figures.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(markdown(report, shown, [each.name for each in gallery.methods]), "utf-8")
+    rows, columns = shown(gallery, cases)
+    grid(gallery, rows, columns).save(folder / "grid.png")
+    (folder / "figures.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(markdown(report, rows, [each.name for each in columns]), "utf-8")
 
 
-def grid(gallery: Gallery, cases: Sequence[Case]) -> Image.Image:
+def shown(gallery: Gallery, cases: Sequence[Case]) -> tuple[list[Case], list[Method]]:
+    """Some cases, and the methods of the first sampler and variant."""
+    first = gallery.methods[0]
+    variant = next((each.variant for each in gallery.methods if each.variant), None)
+    columns = [each for each in gallery.methods if each.plain is first and each.variant in (None, variant)]
+    return list(cases[:: max(1, len(cases) // SHOWN)][:SHOWN]), columns
+
+
+def grid(gallery: Gallery, cases: Sequence[Case], methods: Sequence[Method]) -> Image.Image:
     """A row for each case and a column for each method; white where nothing is drawn."""
     blank = Image.new("RGB", (SIDE, SIDE), "white")
-    images = [gallery.image(method, case) or blank for case in cases for method in gallery.methods]
-    return make_image_grid([image.resize((SIDE, SIDE)) for image in images], len(cases), len(gallery.methods))
+    images = [gallery.image(method, case) or blank for case in cases for method in methods]
+    return make_image_grid([image.resize((SIDE, SIDE)) for image in images], len(cases), len(methods))
 
 
-def markdown(report: Report, shown: Sequence[Case], columns: Sequence[str]) -> str:
+def markdown(report: Report, cases: Sequence[Case], columns: Sequence[str]) -> str:
     """The figures as tables, one for all prompts and one for each category, after how they were measured."""
     parts = ["# Image evaluation", _how(report.setting)]
     if report.wholes:
         parts += ["## SaDi", _wholes(report)]
     for category, lines in groupby(report.figures, key=lambda line: line.category):
         parts += [f"## {'All prompts' if category is None else category}", _figures(list(lines))]
-    rows = "\n".join(f"{number}. {case.row.prompt}: {_told(case)}" for number, case in enumerate(shown, 1))
+    rows = "\n".join(f"{number}. {case.row.prompt}: {_told(case)}" for number, case in enumerate(cases, 1))
     parts += ["## Pictures", f"Columns: {', '.join(columns)}. Rows:", rows, "![Pictures](grid.png)"]
     return "\n\n".join(parts) + "\n"
 
