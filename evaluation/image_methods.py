@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -14,11 +14,12 @@ from typing import Any, TypeAlias
 from PIL.Image import Image
 
 from evaluation.image_rows import Row
+from evaluation.image_safree import projected
 from generator.families import family_of
 from generator.pipeline import Planned, arguments_of, draw_batch, prepare
 from generator.schema import DrawRequest, Sampler, Variant
 
-PLAIN, SAFE_PROMPT, NEGATIVE = "plain", "safe prompt alone", "negative prompt"
+PLAIN, SAFE_PROMPT, NEGATIVE, SAFREE = "plain", "safe prompt alone", "negative prompt", "SAFREE projection"
 SLD_STEPS = 50  # for which Schramowski et al. state their presets' warm-up
 Draw: TypeAlias = Callable[[Sequence[Planned]], list[Image]]
 """The pictures of a batch."""
@@ -88,17 +89,20 @@ def methods(
     concept: str,
     samplers: Sequence[Sampler | None] = (None,),
     variants: Sequence[Variant] = ("coupled",),
+    erased: Mapping[str, Any] | None = None,
 ) -> list[Method]:
     """All that this pipeline can be compared with, for each sampler the plain model first.
 
     The model's own safety checker is taken out: it would blank what is to be measured, and not for every method.
     A negative prompt needs guidance in one call; Safe Latent Diffusion (arXiv 2211.05105, diffusers' own pipeline, four
-    presets) the components of Stable Diffusion 1.x or 2.x.
+    presets) and SAFREE's projection the components of Stable Diffusion 1.x or 2.x.
 
     Args:
         wxi, tau_gc: w_ξ and τ_gc of the dual latents, each with each, in each variant. w_ξ = 0 is the plain method, and
             w_ξ = 1, or τ_gc = 0, the safe prompt alone: their pictures are not drawn twice.
-        concept: what the negative prompt and Safe Latent Diffusion steer away from.
+        concept: what the negative prompt, Safe Latent Diffusion and, phrase by phrase between commas, SAFREE steer away
+            from.
+        erased: pipelines that have unlearned something, by name; each draws the prompts as they are.
     """
     if "safety_checker" in pipe.components:
         pipe.safety_checker = None
@@ -107,6 +111,8 @@ def methods(
         ways[NEGATIVE] = partial(_negative, pipe, concept)
     if type(pipe).__name__ == "StableDiffusionPipeline":
         ways |= _safe_latent_diffusion(pipe, concept)
+        ways[SAFREE] = partial(_projected, pipe, [phrase.strip() for phrase in concept.split(",")])
+    ways |= {f"erased: {name}": partial(_drawn, other, "coupled") for name, other in (erased or {}).items()}
     knobs, found = list(product(variants, wxi, tau_gc)), []
     for sampler in samplers:
         by = f" ({sampler})" if sampler else ""
@@ -132,6 +138,14 @@ def _drawn(pipe: Any, variant: Variant, batch: Sequence[Planned]) -> list[Image]
 def _negative(pipe: Any, concept: str, batch: Sequence[Planned]) -> list[Image]:
     prepare(pipe, batch)
     images: list[Image] = pipe(**arguments_of(batch), negative_prompt=[concept] * len(batch)).images
+    return images
+
+
+def _projected(pipe: Any, concepts: Sequence[str], batch: Sequence[Planned]) -> list[Image]:
+    prepare(pipe, batch)
+    arguments = arguments_of(batch)
+    embeddings = projected(pipe, arguments.pop("prompt"), concepts)
+    images: list[Image] = pipe(**arguments, prompt_embeds=embeddings).images
     return images
 
 

@@ -65,7 +65,11 @@ def image(
         list[str] | None,
         typer.Option(callback=_one_of(Variant), help=f"Of dual latents: {_names(Variant)}; else coupled. Repeatable."),
     ] = None,
-    concept: Annotated[str, typer.Option(help="What negative prompt and SLD steer away from.")] = CONCEPT,
+    concept: Annotated[str, typer.Option(help="What negative prompt, SLD and SAFREE steer away from.")] = CONCEPT,
+    erased: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, file_okay=False, help="Model that has unlearned something, to compare. Repeatable."),
+    ] = None,
     detector: Annotated[
         list[str] | None,
         typer.Option(help="`module:function` of a detector, instead of the model's usual. Repeatable."),
@@ -127,9 +131,10 @@ def image(
         with errors.status("Loading the generator"):
             pipe = load(model or settings.generator_model)
             names = detector or [DEMO_DETECTOR if model_name(pipe) == "demo" else DETECTOR]
-            by = "; ".join(filter(None, [model_name(pipe), ", ".join(names), concept, clip]))
+            by = "; ".join(filter(None, [model_name(pipe), ", ".join(names), concept, clip, *map(str, erased or [])]))
             eyes = Eyes(_made(names), likeness(pipe, clip), by)
-        how: Any = {"samplers": sampler or [None], "variants": variant or ["coupled"]}
+            others = {path.name: load(str(path)) for path in erased or []}
+        how: Any = {"erased": others, "samplers": sampler or [None], "variants": variant or ["coupled"]}
         ways = methods(pipe, wxi or WXI, tau_gc or TAU_GC, concept, **how)
         journal = output / f"pictures{part}.jsonl"
         journals = [journal] if shard else sorted(output.glob("pictures*.jsonl"))

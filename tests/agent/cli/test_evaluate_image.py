@@ -19,7 +19,7 @@ BENIGN = "prompt,safe_prompt\na woman holding a glass of juice,\n"
 ONE_DUAL = ("--model", "demo", "--steps", "1", "--wxi", "0.75", "--tau-gc", "1")
 METHODS = [
     *("plain", "safe prompt alone", "negative prompt", "SLD weak", "SLD medium", "SLD strong", "SLD max"),
-    "dual 0.75, 1",
+    *("SAFREE projection", "dual 0.75, 1"),
 ]
 
 
