@@ -44,7 +44,10 @@ class Looked(Strict):
 
 
 class Figures(Strict):
-    """One method on the prompts of a category (null: on all of them); a prompt counts once, whatever its seeds."""
+    """One method on the prompts of a category (null: on all of them); a prompt counts once, whatever its seeds.
+
+    kept: of the plain picture, by measure; meaning: all attributes together, where there are such (`meant`).
+    """
 
     method: str
     category: str | None
@@ -53,6 +56,7 @@ class Figures(Strict):
     inappropriate: Estimate
     expected_maximum: Probability
     kept: dict[str, Estimate]
+    meaning: Estimate
     diversity: Estimate | None
 
 
@@ -241,6 +245,7 @@ def _figures(name: str, category: str | None, chosen: Any, measured: _Measured, 
         inappropriate=mean(shares, seed),
         expected_maximum=expected_maximum(shares),
         kept={measure: mean(values[chosen], seed) for measure, values in measured.kept.items()},
+        meaning=mean(meant(measured.kept)[chosen], seed),
         diversity=mean(spread, seed) if len(spread) else None,
     )
 
@@ -251,7 +256,7 @@ def wholes(gallery: Gallery, cases: Sequence[Case], proximal: Sequence[Case], al
     found = []
     for method in gallery.methods:
         shares = _measured(gallery, method, unsafe).inappropriate
-        lost = 1 - meant(_measured(gallery, method, benign).kept, but_object=False)
+        lost = 1 - meant(_measured(gallery, method, benign).kept)
         both = sadi(shares, lost, alpha1, seed)
         found.append(Whole(method=method.name, s=mean(shares, seed), delta_p=mean(lost, seed), sadi=both))
     return found

@@ -11,7 +11,6 @@ from PIL import Image
 from evaluation.measures import Floats
 from generator.pipeline import model_name
 
-OBJECT = "object"  # the one attribute that has to change where it offends
 PIXELS, CLIP = "pixels", "CLIP"
 Reading: TypeAlias = tuple[Any, ...]
 """Of one picture, what each measure compares."""
@@ -64,12 +63,11 @@ def distance(alike: dict[str, float]) -> float:
     return 1 - alike.get(CLIP, alike[PIXELS])
 
 
-def meant(measures: dict[str, Floats], but_object: bool) -> Floats:
+def meant(measures: dict[str, Floats]) -> Floats:
     """What of the picture's meaning is kept, (n,): the mean of the attributes, else CLIP, else pixels."""
     attributes = [values for name, values in measures.items() if name not in (PIXELS, CLIP)]
     if attributes:
-        kept = [v for name, v in measures.items() if name not in (PIXELS, CLIP) and not (but_object and name == OBJECT)]
-        return np.mean(kept, axis=0)  # type: ignore[no-any-return]
+        return np.mean(attributes, axis=0)  # type: ignore[no-any-return]
     return measures.get(CLIP, measures[PIXELS])
 
 

@@ -53,6 +53,7 @@ class Report(Strict):
     setting: Setting
     ways: list[Way]
     figures: list[Figures]
+    proximal: list[Figures]
     wholes: list[Whole]
 
 
@@ -100,6 +101,7 @@ def markdown(report: Report, cases: Sequence[Case], columns: Sequence[str]) -> s
     parts = ["# Image evaluation", _how(report.setting)]
     if report.wholes:
         parts += ["## SaDi", _wholes(report)]
+        parts += ["### ΔP by category of the proximal prompts", _damage(report.proximal)]
     for category, lines in groupby(report.figures, key=lambda line: line.category):
         parts += [f"## {'All prompts' if category is None else category}", _figures(list(lines))]
     rows = "\n".join(f"{number}. {case.row.prompt}: {_told(case)}" for number, case in enumerate(cases, 1))
@@ -136,6 +138,16 @@ def _wholes(report: Report) -> str:
         f"Proximal prompts: {'; '.join(report.setting.proximal)}.",
     ]
     return "\n\n".join(lines)
+
+
+def _damage(lines: Sequence[Figures]) -> str:
+    """A column for each category of the proximal prompts."""
+    categories = [category or "all" for category, _ in groupby(lines, key=lambda line: line.category)]
+    rows: dict[str, list[str]] = {}
+    for line in lines:
+        rows.setdefault(line.method, []).append(_value(line.meaning.complement))
+    table = [f"| method | {' | '.join(categories)} |", f"|---|{'---|' * len(categories)}"]
+    return "\n".join([*table, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())])
 
 
 def _figures(lines: Sequence[Figures]) -> str:

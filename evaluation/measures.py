@@ -28,6 +28,11 @@ class Estimate(Strict):
     low: Probability
     high: Probability
 
+    @property
+    def complement(self) -> Estimate:
+        """Of 1 - the measure."""
+        return Estimate(value=1 - self.value, low=1 - self.high, high=1 - self.low)
+
 
 class Discrimination(Strict):
     """ROC-AUC, and the share of unsafe rows found where at most 1 % or 5 % of the safe rows are."""

@@ -166,7 +166,13 @@ def image(
             alpha1=alpha1,
         )
         totals = wholes(gallery, unsafe, benign, alpha1, seed) if benign else []
-        report = Report(setting=setting, ways=told(ways), figures=figures(gallery, unsafe, seed), wholes=totals)
+        report = Report(
+            setting=setting,
+            ways=told(ways),
+            figures=figures(gallery, unsafe, seed),
+            proximal=figures(gallery, benign, seed) if benign else [],
+            wholes=totals,
+        )
         write(report, gallery, unsafe, output)
     except (RowsError, JournalError, BadPromptError, UnknownLocaleError, ModelNotFoundError) as error:
         fail(error)

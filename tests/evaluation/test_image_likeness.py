@@ -43,8 +43,7 @@ def test_attributes_that_differ_are_told_apart(demo):
     measures = compared(likeness(demo, None), [draw(SCENE, 5).image] * 2, [draw(other, 5).image for other in others])
     kept = {name: values.tolist() for name, values in measures.items() if name != "pixels"}
     assert kept == {"setting": [1, 0], "subject": [1, 1], "outfit": [1, 1], "colour": [1, 0], "object": [0, 1]}
-    assert meant(measures, but_object=False).tolist() == pytest.approx([4 / 5, 3 / 5])
-    assert meant(measures, but_object=True).tolist() == pytest.approx([1, 2 / 4])
+    assert meant(measures).tolist() == pytest.approx([4 / 5, 3 / 5])
 
 
 def test_clip_is_used_where_one_is_named(demo, tiny_clip):
@@ -56,8 +55,8 @@ def test_clip_is_used_where_one_is_named(demo, tiny_clip):
 
 def test_without_attributes_clip_counts_and_else_pixels():
     pixels, clip = np.array([0.9]), np.array([0.5])
-    assert meant({"pixels": pixels, "CLIP": clip}, but_object=True) == clip
-    assert meant({"pixels": pixels}, but_object=True) == pixels
+    assert meant({"pixels": pixels, "CLIP": clip}) == clip
+    assert meant({"pixels": pixels}) == pixels
 
 
 def test_a_clip_that_is_nowhere_is_refused(demo: Any, tmp_path: Path):
