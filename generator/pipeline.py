@@ -34,6 +34,7 @@ TEXT_TO_IMAGE = (
     "PixArtSigmaPipeline",
     "SanaPipeline",
 )
+PIXART_SIDES = (32, 64, 128, 256)  # for which diffusers has a table of sizes
 
 
 class ModelNotFoundError(RuntimeError):
@@ -236,6 +237,10 @@ def _as_drawn(pipe: Any, parameters: Parameters, clock: Clock, variant: Variant)
 
 
 def _parameters(pipe: Any, request: DrawRequest, seed: int) -> Parameters:
+    if type(pipe).__name__.startswith("PixArt") and (side := pipe.transformer.config.sample_size) not in PIXART_SIDES:
+        raise CannotDrawError(
+            f"PixArt draws with a sample_size of {', '.join(map(str, PIXART_SIDES))}; the transformer's is {side}."
+        )
     own_width, own_height = own_size(pipe)
     width, height = request.width or own_width, request.height or own_height
     if width * height > 4 * own_width * own_height:
