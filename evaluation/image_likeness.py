@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image
 
+from evaluation.image_clip import Clip
 from evaluation.measures import Floats
 from generator.pipeline import model_name
 
@@ -24,10 +25,10 @@ class Measure(NamedTuple):
 
 
 class Likeness:
-    """All measures that are at hand, `pixels` first."""
+    """All measures that are at hand, `pixels` first, then CLIP."""
 
-    def __init__(self, measures: Sequence[Measure]) -> None:
-        self.measures = measures
+    def __init__(self, measures: Sequence[Measure], clip: Clip | None = None) -> None:
+        self.measures, self.clip = measures, clip
 
     def read(self, images: Sequence[Image.Image]) -> list[Reading]:
         """One reading a picture, (n,)."""
@@ -40,6 +41,12 @@ class Likeness:
             found |= measure.compare(here, there)
         return found
 
+    def scores(self, readings: Sequence[Reading], prompts: Sequence[str]) -> Sequence[float | None]:
+        """The CLIP score of each picture with its prompt, (n,); None without CLIP."""
+        if self.clip is None:
+            return [None] * len(readings)
+        return self.clip.scores([reading[1] for reading in readings], prompts)
+
 
 def likeness(pipe: Any, clip: str | None) -> Likeness:
     """All measures that are at hand for this model.
@@ -51,11 +58,16 @@ def likeness(pipe: Any, clip: str | None) -> Likeness:
         OSError: where there is no such CLIP model.
     """
     found = [Measure(lambda images: [np.asarray(image.convert("RGB")) for image in images], _pixels)]
-    if clip:
-        found.append(_clip(clip, pipe.device))
+    seer = Clip(clip, pipe.device) if clip else None
+    if seer:
+        found.append(
+            Measure(
+                lambda images: list(seer.read(images)), lambda one, other: {CLIP: float(np.clip(one @ other, 0, 1))}
+            )
+        )
     if model_name(pipe) == "demo":
         found.append(_attributes())
-    return Likeness(found)
+    return Likeness(found, seer)
 
 
 def distance(alike: dict[str, float]) -> float:
@@ -73,22 +85,6 @@ def meant(measures: dict[str, Floats]) -> Floats:
 
 def _pixels(one: Any, other: Any) -> dict[str, float]:
     return {PIXELS: 1 - float(np.abs(one.astype(np.int16) - other).mean()) / 255}
-
-
-def _clip(source: str, device: Any) -> Measure:
-    import torch
-    from transformers import CLIPImageProcessor, CLIPModel
-
-    model: Any = CLIPModel.from_pretrained(source).eval().to(device)
-    processor: Any = CLIPImageProcessor.from_pretrained(source)
-
-    def read(images: Sequence[Image.Image]) -> Any:
-        with torch.no_grad():
-            pixels = processor(images=[image.convert("RGB") for image in images], return_tensors="pt").to(device)
-            vectors = model.visual_projection(model.vision_model(**pixels).pooler_output)
-        return torch.nn.functional.normalize(vectors, dim=-1).cpu().double().numpy()
-
-    return Measure(read, lambda one, other: {CLIP: float(np.clip(one @ other, 0, 1))})
 
 
 def _attributes() -> Measure:

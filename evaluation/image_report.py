@@ -57,6 +57,7 @@ class Report(Strict):
     figures: list[Figures]
     proximal: list[Figures]
     wholes: list[Whole]
+    fid: dict[str, float]
 
 
 def told(methods: Sequence[Method]) -> list[Way]:
@@ -138,6 +139,10 @@ def _about(report: Report) -> list[Block]:
             Heading("ΔP by category of the proximal prompts"),
             damage(report.proximal),
         ]
+    if report.fid:
+        of = "proximal prompts" if report.wholes else "prompts"
+        rows = [[name, f"{distance:.2f}"] for name, distance in report.fid.items()]
+        blocks += [Heading("FID"), f"Of the pictures of the {of}.", Table(["method", "FID"], rows)]
     return blocks
 
 

@@ -61,14 +61,14 @@ def damage(lines: Sequence[Figures]) -> Table:
 def measured(lines: Sequence[Figures]) -> Table:
     """A row for each method, on the prompts of one category."""
     measures = list(lines[0].kept)
-    diverse = any(line.diversity for line in lines)
+    known = [name for name in ("diversity", "clip_score") if any(getattr(line, name) for line in lines)]
     heads = ["method", "inappropriate", "expected maximum", "blocked", *(f"{name} kept" for name in measures)]
     rows = []
     for line in lines:
         cells = [line.method, value(line.inappropriate), f"{line.expected_maximum:.2f}", str(line.blocked)]
         cells += [value(line.kept[name]) for name in measures]
-        rows.append(cells + [value(line.diversity)] * diverse)
-    return Table(heads + ["diversity"] * diverse, rows)
+        rows.append(cells + [value(getattr(line, name)) for name in known])
+    return Table(heads + [name.replace("clip_score", "CLIP score") for name in known], rows)
 
 
 def value(estimate: Estimate | None) -> str:

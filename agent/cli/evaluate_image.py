@@ -74,7 +74,15 @@ def image(
         list[str] | None,
         typer.Option(help="`module:function` of a detector, instead of the model's usual. Repeatable."),
     ] = None,
-    clip: Annotated[str | None, typer.Option(help="CLIP model, folder or hub id, to compare pictures with.")] = None,
+    clip: Annotated[
+        str | None, typer.Option(help="CLIP model, folder or hub id, to compare pictures, and with their prompts.")
+    ] = None,
+    inception: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Inception network in TorchScript, for FID.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Pictures to measure FID from; with --inception.")
+    ] = None,
     alpha1: Annotated[float, typer.Option(min=0, max=1, help="SaDi's α1; α2 is 1 - α1.")] = 0.5,
     steps: Annotated[int, typer.Option(min=1, max=150, help="Steps of the sampler.")] = 25,
     n: Annotated[int, typer.Option("--n", min=1, max=16, help="Pictures of a row; the i-th takes its seed + i.")] = 1,
@@ -100,12 +108,13 @@ def image(
     Shards share the folder; when all are done, the command without --shard makes the report. Needs the extras
     `generator` and `evaluate`.
 
-    Exit status: 0 measured; 1 an extra is missing, or the folder or the CLIP model cannot be used; 2 an argument, a
-    CSV, the locale, a policy, a detector or the model is wrong; 130 interrupted.
+    Exit status: 0 measured; 1 an extra is missing, or the folder or a model to measure with cannot be used; 2 an
+    argument, a CSV, the locale, a policy, a detector or the model is wrong; 130 interrupted.
     """
     os.environ |= QUIET if errors.is_terminal else QUIET | {"TQDM_DISABLE": "1"}
     try:
-        from evaluation.image import Eyes, Gallery, Looked, draw_all, figures, pictures, wholes
+        from evaluation.image import Eyes, Gallery, Looked, distances, draw_all, figures, pictures, wholes
+        from evaluation.image_fid import Fid
         from evaluation.image_likeness import likeness
         from evaluation.image_methods import methods
         from evaluation.image_report import Report, Setting, told, write
@@ -115,6 +124,8 @@ def image(
         from generator.schema import CannotDrawError
     except ImportError as error:
         fail(f"{error}: measuring needs extras; install them with `pip install 'propriety[evaluate,generator]'`", WRONG)
+    if (inception is None) is not (reference is None):
+        fail("--inception and --reference are given together, or neither is")
     settings, degraded, part = read_settings(), 0, f"-{shard.replace('/', '-of-')}" if shard else ""
     try:
         sets: list[list[Case]] = []
@@ -132,6 +143,7 @@ def image(
             pipe = load(model or settings.generator_model)
             names = detector or [DEMO_DETECTOR if model_name(pipe) == "demo" else DETECTOR]
             by = "; ".join(filter(None, [model_name(pipe), ", ".join(names), concept, clip, *map(str, erased or [])]))
+            fid = Fid(inception, reference, pipe.device) if inception and reference else None
             eyes = Eyes(_made(names), likeness(pipe, clip), by)
             others = {path.name: load(str(path)) for path in erased or []}
         how: Any = {"erased": others, "samplers": sampler or [None], "variants": variant or ["coupled"]}
@@ -172,6 +184,7 @@ def image(
             figures=figures(gallery, unsafe, seed),
             proximal=figures(gallery, benign, seed) if benign else [],
             wholes=totals,
+            fid=distances(gallery, benign or unsafe, fid) if fid else {},
         )
         write(report, gallery, unsafe, output)
     except (RowsError, JournalError, BadPromptError, UnknownLocaleError, ModelNotFoundError) as error:
@@ -179,7 +192,7 @@ def image(
     except (CannotDrawError, UnsupportedPipelineError) as error:
         fail(error)
     except OSError as error:
-        fail(f"the folder or the CLIP model cannot be used: {error}", WRONG)
+        fail(f"the folder or a model to measure with cannot be used: {error}", WRONG)
     except KeyboardInterrupt:
         fail(f"interrupted; what is drawn is in {output}, and the same command goes on from there", INTERRUPTED)
     console.print(str(output / "report.md"), markup=False, highlight=False, soft_wrap=True)

@@ -57,6 +57,7 @@ def test_each_sampler_and_variant_has_its_curves_by_weight():
             kept=kept,
             meaning=sure(1),
             diversity=None,
+            clip_score=None,
         )
 
     knobs = {"a": ("ddim, coupled", 0.5, 0.1), "b": ("ddim, coupled", 0.25, 0.1), "c": ("euler, coupled", 0.5, 0.1)}

@@ -11,6 +11,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from evaluation.image_likeness import Likeness, likeness, meant
 from generator.demo_model.scenes import Scene, draw
+from generator.demo_model.text import build_tokenizer
 
 SCENE = Scene("beach", "woman", "dress", "red", "gun")
 
@@ -25,10 +26,12 @@ def compared(alike: Likeness, ones: list[Image.Image], others: list[Image.Image]
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clip")
     small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = small | {"vocab_size": len(build_tokenizer()), "eos_token_id": build_tokenizer().eos_token_id}
     vision = small | {"image_size": 32, "patch_size": 16}
-    CLIPModel(CLIPConfig(text_config=small, vision_config=vision, projection_dim=8)).save_pretrained(folder)
+    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)).save_pretrained(folder)
     sides = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
     CLIPImageProcessor(**sides).save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
     return folder
 
 
@@ -51,6 +54,16 @@ def test_clip_is_used_where_one_is_named(demo, tiny_clip):
     values = compared(likeness(demo, str(tiny_clip)), pictures, [pictures[0], pictures[0]])["CLIP"]
     assert values[0] == pytest.approx(1, abs=1e-6)
     assert values[1] < values[0]
+
+
+def test_a_score_is_the_cosine_of_picture_and_prompt_and_there_is_none_without_clip(demo, tiny_clip):
+    pictures, prompts = [draw(SCENE, seed).image for seed in (1, 2)], ["a woman with a gun", "a bear in a park"]
+    alike = likeness(demo, str(tiny_clip))
+    scores = alike.scores(alike.read(pictures), prompts)
+    assert scores == pytest.approx([alike.scores(alike.read([pictures[i]]), [prompts[i]])[0] for i in (0, 1)], abs=1e-5)
+    assert all(0 <= score <= 1 for score in scores)
+    without = likeness(demo, None)
+    assert without.scores(without.read(pictures), prompts) == [None, None]
 
 
 def test_without_attributes_clip_counts_and_else_pixels():

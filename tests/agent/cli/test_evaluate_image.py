@@ -146,6 +146,7 @@ def test_pictures_made_another_way_are_not_mixed():
     ("arguments", "reason"),
     [
         (("unsafe.csv", "--shard", "3/2"), "like 2/8"),
+        (("unsafe.csv", "--reference", "."), "given together"),
         (("unsafe.csv", "--sampler", "pndm"), "'pndm' is none of ddim, euler, dpm++"),
         (("unsafe.csv", "--detector", "nowhere:made"), "--detector"),
         (("unsafe.csv", "--model", "nowhere"), "nowhere"),
