@@ -42,7 +42,7 @@ class Looked(Strict):
     unsafe: Probability
     kept: dict[str, Probability]
     apart: Probability | None
-    clip_score: Probability | None
+    clip_score: Probability | None = None
     by: str
 
 
