@@ -9,8 +9,8 @@ from io import BytesIO
 
 from PIL import Image
 
-from evaluation.image import Figures
 from evaluation.image_curves import colour_of, curves
+from evaluation.image_figures import Figures
 from evaluation.image_text import Block, Heading, Items, Table
 
 STYLE = (

@@ -12,7 +12,8 @@ from PIL import Image
 from pydantic import Field
 
 from agent.schema import Strict
-from evaluation.image import Figures, Gallery, Whole
+from evaluation.image import Gallery
+from evaluation.image_figures import Figures, Whole
 from evaluation.image_html import Knobs, charts, folded, html, page, pictures
 from evaluation.image_methods import Case, Method
 from evaluation.image_text import Block, Heading, Items, Table, damage, drawn_instead, markdown, measured, value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeAlias
 
-from evaluation.image import Figures
+from evaluation.image_figures import Figures
 from evaluation.image_methods import Case
 from evaluation.measures import Estimate
 

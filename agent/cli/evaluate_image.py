@@ -113,8 +113,9 @@ def image(
     """
     os.environ |= QUIET if errors.is_terminal else QUIET | {"TQDM_DISABLE": "1"}
     try:
-        from evaluation.image import Eyes, Gallery, Looked, distances, draw_all, figures, pictures, wholes
+        from evaluation.image import Eyes, Gallery, Looked, draw_all, pictures
         from evaluation.image_fid import Fid
+        from evaluation.image_figures import distances, figures, wholes
         from evaluation.image_likeness import likeness
         from evaluation.image_methods import methods
         from evaluation.image_report import Report, Setting, told, write

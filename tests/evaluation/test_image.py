@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.image import Eyes, Gallery, Looked, Seen, draw_all, figures, pictures, wholes
+from evaluation.image import Eyes, Gallery, Looked, Seen, draw_all, pictures
+from evaluation.image_figures import figures, wholes
 from evaluation.image_likeness import Likeness, Measure
 from evaluation.image_methods import Case, Method
 from evaluation.image_rows import Row

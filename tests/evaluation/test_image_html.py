@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
-from evaluation.image import Figures
 from evaluation.image_curves import curves
+from evaluation.image_figures import Figures
 from evaluation.image_html import charts, html, page, pictures
 from evaluation.image_text import Heading, Items, Table, markdown
 from evaluation.measures import Estimate
