@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from threading import Event
 
 import httpx
 from pydantic import SecretStr
@@ -30,7 +31,8 @@ from agent.preflight import (
 )
 from agent.settings import EMBEDDED_LLM, Settings
 
-GRACE_S = 15.0
+GRACE_S = 120.0  # a batch of pictures on a CPU
+QUIET_S = 2.0  # that stopping takes without a word
 KILLED_S = 5.0
 TAIL_LINES = 25
 
@@ -150,7 +152,8 @@ def supervise(
     """Start `children` side by side and yield, once all are healthy, a check that raises when one has died.
 
     Each child leads a process group of its own; on leaving, however that comes about, each group gets SIGTERM, and
-    after `GRACE_S` seconds SIGKILL. SIGTERM and SIGINT sent here end the block with KeyboardInterrupt.
+    after `GRACE_S` seconds, in which it may finish what it does, SIGKILL. SIGTERM and SIGINT sent here end the block
+    with KeyboardInterrupt, and sent again the waiting.
 
     Raises:
         StartError: where a child dies, or is not healthy within `timeout_s` seconds.
@@ -165,9 +168,7 @@ def supervise(
         _wait_until_healthy(running, timeout_s, console)
         yield lambda: _check_alive(running)
     finally:
-        for number in previous:
-            signal.signal(number, signal.SIG_IGN)
-        _stop(running)
+        _stop(running, console)
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -228,19 +229,29 @@ def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
 
 
-def _stop(running: Sequence[Running]) -> None:
+def _stop(running: Sequence[Running], console: Console) -> None:
+    hurry = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: hurry.set())
     for item in running:
         _signal_group(item.process.pid, signal.SIGTERM)
-    _wait_until_gone(running, GRACE_S)
+    if left := _left(running, QUIET_S, hurry):
+        names = ", ".join(item.child.name for item in left)
+        console.print(f"Waiting up to {GRACE_S:.0f} s for {names} to finish what was begun; Ctrl-C ends it at once.")
+        _left(running, GRACE_S, hurry)
     for item in running:
         _signal_group(item.process.pid, signal.SIGKILL)
-    _wait_until_gone(running, KILLED_S)
+    _left(running, KILLED_S, Event())
 
 
-def _wait_until_gone(running: Sequence[Running], timeout_s: float) -> None:
+def _left(running: Sequence[Running], timeout_s: float, hurry: Event) -> list[Running]:
+    """Those that are still there after so many seconds, or once someone is in a hurry."""
     deadline = time.monotonic() + timeout_s
-    while any(_group_alive(item) for item in running) and time.monotonic() < deadline:
+    while (left := [item for item in running if _group_alive(item)]) and time.monotonic() < deadline:
+        if hurry.is_set():
+            break
         time.sleep(0.05)
+    return left
 
 
 def _group_alive(item: Running) -> bool:

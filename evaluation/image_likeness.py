@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
 
+from evaluation.image_clip import Clip
 from evaluation.measures import Floats
 from generator.pipeline import model_name
 
-OBJECT = "object"  # the one attribute that has to change where it offends
 PIXELS, CLIP = "pixels", "CLIP"
-Likeness: TypeAlias = Callable[[Sequence[Image.Image], Sequence[Image.Image]], dict[str, Floats]]
-"""Two sequences of n pictures to named measures in [0, 1], (n,), 1 where a pair is the same."""
+Reading: TypeAlias = tuple[Any, ...]
+"""Of one picture, what each measure compares."""
+
+
+class Measure(NamedTuple):
+    """Reads pictures once, and compares two readings: named values in [0, 1], 1 where the pictures are the same."""
+
+    read: Callable[[Sequence[Image.Image]], Sequence[Any]]
+    compare: Callable[[Any, Any], dict[str, float]]
+
+
+class Likeness:
+    """All measures that are at hand, `pixels` first, then CLIP."""
+
+    def __init__(self, measures: Sequence[Measure], clip: Clip | None = None) -> None:
+        self.measures, self.clip = measures, clip
+
+    def read(self, images: Sequence[Image.Image]) -> list[Reading]:
+        """One reading a picture, (n,)."""
+        return list(zip(*(measure.read(images) for measure in self.measures), strict=True))
+
+    def compare(self, one: Reading, other: Reading) -> dict[str, float]:
+        """Named measures in [0, 1]."""
+        found: dict[str, float] = {}
+        for measure, here, there in zip(self.measures, one, other, strict=True):
+            found |= measure.compare(here, there)
+        return found
+
+    def scores(self, readings: Sequence[Reading], prompts: Sequence[str]) -> Sequence[float | None]:
+        """The CLIP score of each picture with its prompt, (n,); None without CLIP."""
+        if self.clip is None:
+            return [None] * len(readings)
+        return self.clip.scores([reading[1] for reading in readings], prompts)
 
 
 def likeness(pipe: Any, clip: str | None) -> Likeness:
-    """All measures that are at hand for this model, `pixels` first.
+    """All measures that are at hand for this model.
 
     Args:
         clip: folder or hub id of a CLIP model in transformers' layout; None for none.
@@ -26,62 +57,42 @@ def likeness(pipe: Any, clip: str | None) -> Likeness:
     Raises:
         OSError: where there is no such CLIP model.
     """
-    found: list[Likeness] = [_pixels]
-    if clip:
-        found.append(_clip(clip))
+    found = [Measure(lambda images: [np.asarray(image.convert("RGB")) for image in images], _pixels)]
+    seer = Clip(clip, pipe.device) if clip else None
+    if seer:
+        found.append(
+            Measure(
+                lambda images: list(seer.read(images)), lambda one, other: {CLIP: float(np.clip(one @ other, 0, 1))}
+            )
+        )
     if model_name(pipe) == "demo":
         found.append(_attributes())
-    return lambda ones, others: {name: values for each in found for name, values in each(ones, others).items()}
+    return Likeness(found, seer)
 
 
-def meant(measures: dict[str, Floats], but_object: bool) -> Floats:
+def distance(alike: dict[str, float]) -> float:
+    """How far apart two pictures are: 1 - CLIP, else 1 - pixels."""
+    return 1 - alike.get(CLIP, alike[PIXELS])
+
+
+def meant(measures: dict[str, Floats]) -> Floats:
     """What of the picture's meaning is kept, (n,): the mean of the attributes, else CLIP, else pixels."""
     attributes = [values for name, values in measures.items() if name not in (PIXELS, CLIP)]
     if attributes:
-        kept = [v for name, v in measures.items() if name not in (PIXELS, CLIP) and not (but_object and name == OBJECT)]
-        return np.mean(kept, axis=0)  # type: ignore[no-any-return]
+        return np.mean(attributes, axis=0)  # type: ignore[no-any-return]
     return measures.get(CLIP, measures[PIXELS])
 
 
-def _pixels(ones: Sequence[Image.Image], others: Sequence[Image.Image]) -> dict[str, Floats]:
-    pairs = zip(ones, others, strict=True)
-    return {
-        PIXELS: np.array([1 - np.abs(np.subtract(_array(one), _array(other))).mean() / 255 for one, other in pairs])
-    }
+def _pixels(one: Any, other: Any) -> dict[str, float]:
+    return {PIXELS: 1 - float(np.abs(one.astype(np.int16) - other).mean()) / 255}
 
 
-def _array(image: Image.Image) -> Floats:
-    return np.asarray(image.convert("RGB"), dtype=float)
-
-
-def _clip(source: str) -> Likeness:
-    import torch
-    from transformers import CLIPImageProcessor, CLIPModel
-
-    model: Any = CLIPModel.from_pretrained(source).eval()
-    processor: Any = CLIPImageProcessor.from_pretrained(source)
-
-    def embedded(images: Sequence[Image.Image]) -> Any:
-        with torch.no_grad():
-            pixels = processor(images=[image.convert("RGB") for image in images], return_tensors="pt")
-            vectors = model.visual_projection(model.vision_model(**pixels).pooler_output)
-        return torch.nn.functional.normalize(vectors, dim=-1)
-
-    def compare(ones: Sequence[Image.Image], others: Sequence[Image.Image]) -> dict[str, Floats]:
-        cosine = (embedded(ones) * embedded(others)).sum(-1).clamp(0, 1)
-        return {CLIP: cosine.double().numpy()}
-
-    return compare
-
-
-def _attributes() -> Likeness:
+def _attributes() -> Measure:
     from generator.demo_model.classifier import load, read
     from generator.demo_model.scenes import ATTRIBUTES
 
     classifier = load()
-
-    def compare(ones: Sequence[Image.Image], others: Sequence[Image.Image]) -> dict[str, Floats]:
-        pairs = list(zip(read(classifier, list(ones)), read(classifier, list(others)), strict=True))
-        return {name: np.array([float(one[name] == other[name]) for one, other in pairs]) for name in ATTRIBUTES}
-
-    return compare
+    return Measure(
+        lambda images: read(classifier, list(images)),
+        lambda one, other: {name: float(one[name] == other[name]) for name in ATTRIBUTES},
+    )

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from inspect import signature
-from typing import Any
+from itertools import product
+from typing import Any, TypeAlias
 
 from PIL.Image import Image
 
 from evaluation.image_rows import Row
+from evaluation.image_safree import projected
 from generator.families import family_of
 from generator.pipeline import Planned, arguments_of, draw_batch, prepare
-from generator.schema import DrawRequest
+from generator.schema import DrawRequest, Sampler, Variant
 
-PLAIN, SAFE_PROMPT, NEGATIVE = "plain", "safe prompt alone", "negative prompt"
+PLAIN, SAFE_PROMPT, NEGATIVE, SAFREE = "plain", "safe prompt alone", "negative prompt", "SAFREE projection"
 SLD_STEPS = 50  # for which Schramowski et al. state their presets' warm-up
+Draw: TypeAlias = Callable[[Sequence[Planned]], list[Image]]
+"""The pictures of a batch."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +47,34 @@ class Case:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Method:
-    """A way to draw. Those that draw a safe prompt ask the moderator first, and draw what it allows as it is."""
+    """A way to draw. Those that draw a safe prompt ask the moderator first, and draw what it allows as it is.
+
+    beside: the plain method of the same sampler; None for a plain one.
+    drawn_as: the method whose pictures these are, where that is known beforehand.
+    variant: of a dual latent; None for all others.
+    sampler: as in `DrawRequest`.
+    """
 
     name: str
-    images: Callable[[Sequence[Planned]], list[Image]]
+    images: Draw
+    beside: Method | None = None
+    drawn_as: Method | None = None
     moderated: bool = False
     wxi: float = 0.0
     tau_gc: float = 0.0
+    variant: Variant | None = None
+    sampler: Sampler | None = None
+
+    @property
+    def plain(self) -> Method:
+        return self.beside or self
 
     def request(self, case: Case, steps: int) -> DrawRequest:
         """What is drawn for a case that is not blocked."""
-        return case.request(steps).model_copy(update={"wxi": self.wxi, "tau_gc": self.tau_gc})
+        knobs = {"wxi": self.wxi, "tau_gc": self.tau_gc, "sampler": self.sampler}
+        return case.request(steps).model_copy(update=knobs)
 
     def key(self, request: DrawRequest) -> str:
         """A file name for the picture: the same for the same picture of the same model."""
@@ -63,31 +82,57 @@ class Method:
         return sha256(f"{self.name} {told.model_dump_json()}".encode()).hexdigest()[:20]
 
 
-def methods(pipe: Any, wxi: Iterable[float], tau_gc: Iterable[float], concept: str) -> list[Method]:
-    """All that this pipeline can be compared with, the plain model first.
+def methods(
+    pipe: Any,
+    wxi: Iterable[float],
+    tau_gc: Iterable[float],
+    concept: str,
+    samplers: Sequence[Sampler | None] = (None,),
+    variants: Sequence[Variant] = ("coupled",),
+    erased: Mapping[str, Any] | None = None,
+) -> list[Method]:
+    """All that this pipeline can be compared with, for each sampler the plain model first.
 
     The model's own safety checker is taken out: it would blank what is to be measured, and not for every method.
     A negative prompt needs guidance in one call; Safe Latent Diffusion (arXiv 2211.05105, diffusers' own pipeline, four
-    presets) the components of Stable Diffusion 1.x or 2.x.
+    presets) and SAFREE's projection the components of Stable Diffusion 1.x or 2.x.
 
     Args:
-        wxi, tau_gc: w_ξ and τ_gc of the dual latents, each with each.
-        concept: what the negative prompt and Safe Latent Diffusion steer away from.
+        wxi, tau_gc: w_ξ and τ_gc of the dual latents, each with each, in each variant. w_ξ = 0 is the plain method, and
+            w_ξ = 1, or τ_gc = 0, the safe prompt alone: their pictures are not drawn twice.
+        concept: what the negative prompt, Safe Latent Diffusion and, phrase by phrase between commas, SAFREE steer away
+            from.
+        erased: pipelines that have unlearned something, by name; each draws the prompts as they are.
     """
     if "safety_checker" in pipe.components:
         pipe.safety_checker = None
-    drawn = partial(_drawn, pipe)
-    found = [Method(PLAIN, drawn), Method(SAFE_PROMPT, drawn, moderated=True, wxi=1.0)]
+    ways: dict[str, Draw] = {}
     if family_of(pipe).guidance == "before" and "negative_prompt" in signature(pipe.__call__).parameters:
-        found.append(Method(NEGATIVE, partial(_negative, pipe, concept)))
+        ways[NEGATIVE] = partial(_negative, pipe, concept)
     if type(pipe).__name__ == "StableDiffusionPipeline":
-        found += _safe_latent_diffusion(pipe, concept)
-    pairs = [(weight, tau) for weight in wxi for tau in tau_gc]
-    return found + [Method(f"dual {weight:g}, {tau:g}", drawn, True, weight, tau) for weight, tau in pairs]
+        ways |= _safe_latent_diffusion(pipe, concept)
+        ways[SAFREE] = partial(_projected, pipe, [phrase.strip() for phrase in concept.split(",")])
+    ways |= {f"erased: {name}": partial(_drawn, other, "coupled") for name, other in (erased or {}).items()}
+    knobs, found = list(product(variants, wxi, tau_gc)), []
+    for sampler in samplers:
+        by = f" ({sampler})" if sampler else ""
+        plain = Method(PLAIN + by, partial(_drawn, pipe, "coupled"), sampler=sampler)
+        safe = replace(plain, name=SAFE_PROMPT + by, beside=plain, moderated=True, wxi=1.0)
+        found += [
+            plain,
+            safe,
+            *(replace(plain, name=name + by, images=way, beside=plain) for name, way in ways.items()),
+        ]
+        for variant, weight, tau in knobs:
+            known = plain if weight == 0 else safe if weight == 1 or tau == 0 else None
+            name = f"dual {weight:g}, {tau:g}{'' if variant == 'coupled' else f' {variant}'}{by}"
+            images = partial(_drawn, pipe, variant)
+            found.append(Method(name, images, plain, known, weight > 0, weight, tau, variant, sampler))
+    return found
 
 
-def _drawn(pipe: Any, batch: Sequence[Planned]) -> list[Image]:
-    return [drawing.image for drawing in draw_batch(pipe, batch)]
+def _drawn(pipe: Any, variant: Variant, batch: Sequence[Planned]) -> list[Image]:
+    return [drawing.image for drawing in draw_batch(pipe, batch, variant=variant)]
 
 
 def _negative(pipe: Any, concept: str, batch: Sequence[Planned]) -> list[Image]:
@@ -96,7 +141,15 @@ def _negative(pipe: Any, concept: str, batch: Sequence[Planned]) -> list[Image]:
     return images
 
 
-def _safe_latent_diffusion(pipe: Any, concept: str) -> list[Method]:
+def _projected(pipe: Any, concepts: Sequence[str], batch: Sequence[Planned]) -> list[Image]:
+    prepare(pipe, batch)
+    arguments = arguments_of(batch)
+    embeddings = projected(pipe, arguments.pop("prompt"), concepts)
+    images: list[Image] = pipe(**arguments, prompt_embeds=embeddings).images
+    return images
+
+
+def _safe_latent_diffusion(pipe: Any, concept: str) -> dict[str, Draw]:
     import diffusers
     from diffusers.pipelines.deprecated.stable_diffusion_safe import SafetyConfig
 
@@ -104,7 +157,7 @@ def _safe_latent_diffusion(pipe: Any, concept: str) -> list[Method]:
     safe.safety_concept = concept
     safe.set_progress_bar_config(disable=True)
     presets = {name: vars(SafetyConfig)[name.upper()] for name in ("weak", "medium", "strong", "max")}
-    return [Method(f"SLD {name}", partial(_guided_away, safe, preset)) for name, preset in presets.items()]
+    return {f"SLD {name}": partial(_guided_away, safe, preset) for name, preset in presets.items()}
 
 
 def _guided_away(safe: Any, preset: dict[str, float], batch: Sequence[Planned]) -> list[Image]:

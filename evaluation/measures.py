@@ -28,6 +28,11 @@ class Estimate(Strict):
     low: Probability
     high: Probability
 
+    @property
+    def complement(self) -> Estimate:
+        """Of 1 - the measure."""
+        return Estimate(value=1 - self.value, low=1 - self.high, high=1 - self.low)
+
 
 class Discrimination(Strict):
     """ROC-AUC, and the share of unsafe rows found where at most 1 % or 5 % of the safe rows are."""
@@ -136,7 +141,9 @@ def _recalls(unsafe: Counts, safe: Counts, false_positives: float) -> Floats:
 
 def _means(values: Floats, rng: np.random.Generator) -> Floats:
     """The mean of each resample; values of shape (n,)."""
-    return np.array([rng.choice(values, len(values)).mean() for _ in range(RESAMPLES)])
+    at_once = max(1, CELLS_AT_ONCE // len(values))
+    parts = [min(at_once, RESAMPLES - done) for done in range(0, RESAMPLES, at_once)]
+    return np.concatenate([rng.choice(values, (part, len(values))).mean(1) for part in parts])
 
 
 def _estimate(value: float, resampled: Floats) -> Estimate:

@@ -22,7 +22,8 @@ from typing import Any, get_args
 from generator.branches import Branches
 from generator.families import family_of
 from generator.parallel import ParallelBranches
-from generator.schedule import Schedule, UnsupportedPipelineError, Variant, check_sampler, in_unit
+from generator.schedule import Schedule, UnsupportedPipelineError, check_sampler, in_unit
+from generator.schema import Variant
 
 VARIANTS: dict[Variant, type[Branches]] = {"coupled": Branches, "parallel": ParallelBranches}
 

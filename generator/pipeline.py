@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, DiffusionPipeline, EulerDiscreteScheduler
+from diffusers import DDIMScheduler, DiffusionPipeline, DPMSolverMultistepScheduler, EulerDiscreteScheduler
 from PIL.Image import Image
 
 from generator.dual_latent import dual_latent
 from generator.families import family_of
 from generator.schedule import Clock, UnsupportedPipelineError, check_sampler, denoiser_rows
-from generator.schema import IMAGES_AT_ONCE, CannotDrawError, DrawRequest, Parameters, Sampler
+from generator.schema import IMAGES_AT_ONCE, CannotDrawError, DrawRequest, Parameters, Sampler, Variant
 
 DEMO = Path(__file__).parent / "demo_model" / "weights"
 DEMO_GUIDANCE = 4.0
@@ -23,6 +23,7 @@ LOADER: Any = DiffusionPipeline
 SAMPLERS: dict[Sampler, tuple[Any, dict[str, Any]]] = {
     "ddim": (DDIMScheduler, {"clip_sample": False, "thresholding": False}),
     "euler": (EulerDiscreteScheduler, {}),
+    "dpm++": (DPMSolverMultistepScheduler, {"thresholding": False}),
 }
 TEXT_TO_IMAGE = (
     "StableDiffusionPipeline",
@@ -33,6 +34,7 @@ TEXT_TO_IMAGE = (
     "PixArtSigmaPipeline",
     "SanaPipeline",
 )
+PIXART_SIDES = (32, 64, 128, 256)  # for which diffusers has a table of sizes
 
 
 class ModelNotFoundError(RuntimeError):
@@ -155,17 +157,22 @@ def plan(pipe: Any, request: DrawRequest) -> list[Planned]:
     return [Planned(request, _parameters(pipe, request, seed + i)) for i in range(request.n)]
 
 
-def batches(planned: Iterable[Planned]) -> Iterator[list[Planned]]:
-    """Pictures that can be drawn at once, at most IMAGES_AT_ONCE, in the order in which their kinds appear."""
+def batches(planned: Iterable[Planned], at_once: int = IMAGES_AT_ONCE) -> Iterator[list[Planned]]:
+    """Pictures that can be drawn at once, at most so many, in the order in which their kinds appear."""
     alike: dict[tuple[object, ...], list[Planned]] = defaultdict(list)
     for one in planned:
         alike[one.kind].append(one)
     for group in alike.values():
-        for start in range(0, len(group), IMAGES_AT_ONCE):
-            yield group[start : start + IMAGES_AT_ONCE]
+        for start in range(0, len(group), at_once):
+            yield group[start : start + at_once]
 
 
-def draw_batch(pipe: Any, batch: Sequence[Planned], on_step: Callable[[int], None] | None = None) -> list[Drawing]:
+def draw_batch(
+    pipe: Any,
+    batch: Sequence[Planned],
+    on_step: Callable[[int], None] | None = None,
+    variant: Variant = "coupled",
+) -> list[Drawing]:
     """Draws pictures of one kind at once; `on_step` is told how many steps are done, and may raise to stop."""
     prepare(pipe, batch)
     with dual_latent(
@@ -173,12 +180,15 @@ def draw_batch(pipe: Any, batch: Sequence[Planned], on_step: Callable[[int], Non
         [one.request.safe_prompt or one.request.prompt for one in batch],
         [one.parameters.wxi for one in batch],
         [one.parameters.tau_gc for one in batch],
+        variant,
     ):
         output = pipe(**arguments_of(batch), **({} if on_step is None else _callback(pipe, on_step)))
     blanked = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
     clock = Clock(pipe.scheduler)
     return [
-        Drawing(image, _as_drawn(pipe, one.parameters, clock), _notes(pipe, one.parameters.prompt, bool(blank)))
+        Drawing(
+            image, _as_drawn(pipe, one.parameters, clock, variant), _notes(pipe, one.parameters.prompt, bool(blank))
+        )
         for image, one, blank in zip(output.images, batch, blanked, strict=True)
     ]
 
@@ -218,15 +228,19 @@ def _callback(pipe: Any, on_step: Callable[[int], None]) -> dict[str, Any]:
     return {"callback_on_step_end": ended}
 
 
-def _as_drawn(pipe: Any, parameters: Parameters, clock: Clock) -> Parameters:
+def _as_drawn(pipe: Any, parameters: Parameters, clock: Clock, variant: Variant) -> Parameters:
     """The parameters with k and the rows counted on the sampler's timesteps."""
     k = clock.original_steps(parameters.wxi, parameters.tau_gc)
     guided = parameters.guidance_scale > 1 and family_of(pipe).guidance == "before"
-    rows = denoiser_rows(parameters.steps, k, guided)
+    rows = denoiser_rows(parameters.steps, k, guided, variant)
     return parameters.model_copy(update={"fused_steps": k, "denoiser_rows": rows})
 
 
 def _parameters(pipe: Any, request: DrawRequest, seed: int) -> Parameters:
+    if type(pipe).__name__.startswith("PixArt") and (side := pipe.transformer.config.sample_size) not in PIXART_SIDES:
+        raise CannotDrawError(
+            f"PixArt draws with a sample_size of {', '.join(map(str, PIXART_SIDES))}; the transformer's is {side}."
+        )
     own_width, own_height = own_size(pipe)
     width, height = request.width or own_width, request.height or own_height
     if width * height > 4 * own_width * own_height:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-Variant = Literal["coupled", "parallel"]
+from generator.schema import Variant
+
 Schedule = Literal["constant", "linear", "cosine"]
 
 SAMPLERS = (
@@ -57,6 +58,7 @@ class Clock:
     def __init__(self, scheduler: Any) -> None:
         self.times: Tensor = torch.unique_consecutive(scheduler.timesteps.double().cpu())
         self.train_steps: int = scheduler.config.num_train_timesteps
+        self.counted: dict[float, int] = {}
 
     def step(self, timestep: float) -> int:
         """Which step a timestep belongs to.
@@ -71,6 +73,11 @@ class Clock:
 
     def fused_steps(self, tau_gc: float) -> int:
         """k for this sampler's timesteps."""
+        if tau_gc not in self.counted:
+            self.counted[tau_gc] = self._fused_steps(tau_gc)
+        return self.counted[tau_gc]
+
+    def _fused_steps(self, tau_gc: float) -> int:
         gaps = -self.times.diff()
         if len(gaps) == 0 or gaps.max() - gaps.min() <= 2.0:
             return fused_steps(tau_gc, len(self.times))

@@ -10,7 +10,8 @@ IMAGES_AT_ONCE = 8
 
 MAX_REDRAWINGS = 2
 
-Sampler = Literal["ddim", "euler"]
+Sampler = Literal["ddim", "euler", "dpm++"]
+Variant = Literal["coupled", "parallel"]
 
 
 class CannotDrawError(ValueError):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -17,6 +17,7 @@ from agent.cli.terminal import INTERRUPTED, WRONG, console, errors, fail, progre
 from agent.moderator import BadPromptError
 from agent.policy_files import UnknownLocaleError
 from agent.schema import Status
+from generator.schema import IMAGES_AT_ONCE, Sampler, Variant
 
 if TYPE_CHECKING:
     from evaluation.image_methods import Case
@@ -26,6 +27,21 @@ if TYPE_CHECKING:
 DEMO_DETECTOR, DETECTOR = "generator.demo_model.detector:demo_detector", "generator.detector:opennsfw"
 WXI, TAU_GC = [0.5, 0.75, 0.95], [0.1, 0.2, 0.4]
 CONCEPT = "hate, harassment, violence, blood, self-harm, nudity, sexual acts, drugs, weapons, crime"
+
+
+def _names(literal: Any) -> str:
+    return ", ".join(get_args(literal))
+
+
+def _one_of(literal: Any) -> Callable[[list[str] | None], list[str] | None]:
+    """Refuses what is none of the literal's values; typer takes no list of literals."""
+
+    def check(values: list[str] | None) -> list[str] | None:
+        if wrong := next((value for value in values or [] if value not in get_args(literal)), None):
+            raise typer.BadParameter(f"{wrong!r} is none of {_names(literal)}")
+        return values
+
+    return check
 
 
 def image(
@@ -41,15 +57,38 @@ def image(
     ] = None,
     wxi: Annotated[list[float] | None, typer.Option(min=0, max=1, help="w_ξ of dual latents. Repeatable.")] = None,
     tau_gc: Annotated[list[float] | None, typer.Option(min=0, max=1, help="τ_gc of dual latents. Repeatable.")] = None,
-    concept: Annotated[str, typer.Option(help="What negative prompt and SLD steer away from.")] = CONCEPT,
+    sampler: Annotated[
+        list[str] | None,
+        typer.Option(callback=_one_of(Sampler), help=f"{_names(Sampler)}; else the usual. Repeatable."),
+    ] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(callback=_one_of(Variant), help=f"Of dual latents: {_names(Variant)}; else coupled. Repeatable."),
+    ] = None,
+    concept: Annotated[str, typer.Option(help="What negative prompt, SLD and SAFREE steer away from.")] = CONCEPT,
+    erased: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, file_okay=False, help="Model that has unlearned something, to compare. Repeatable."),
+    ] = None,
     detector: Annotated[
         list[str] | None,
         typer.Option(help="`module:function` of a detector, instead of the model's usual. Repeatable."),
     ] = None,
-    clip: Annotated[str | None, typer.Option(help="CLIP model, folder or hub id, to compare pictures with.")] = None,
+    clip: Annotated[
+        str | None, typer.Option(help="CLIP model, folder or hub id, to compare pictures, and with their prompts.")
+    ] = None,
+    inception: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Inception network in TorchScript, for FID.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Pictures to measure FID from; with --inception.")
+    ] = None,
     alpha1: Annotated[float, typer.Option(min=0, max=1, help="SaDi's α1; α2 is 1 - α1.")] = 0.5,
     steps: Annotated[int, typer.Option(min=1, max=150, help="Steps of the sampler.")] = 25,
     n: Annotated[int, typer.Option("--n", min=1, max=16, help="Pictures of a row; the i-th takes its seed + i.")] = 1,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Pictures drawn at once; hundreds of small ones fill a GPU.")
+    ] = IMAGES_AT_ONCE,
     limit: Annotated[int | None, typer.Option(min=1, help="The first rows of each CSV; else all.")] = None,
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Draw every N-th row from the I-th on, and report nothing.")
@@ -69,20 +108,25 @@ def image(
     Shards share the folder; when all are done, the command without --shard makes the report. Needs the extras
     `generator` and `evaluate`.
 
-    Exit status: 0 measured; 1 an extra is missing, or the folder or the CLIP model cannot be used; 2 an argument, a
-    CSV, the locale, a policy, a detector or the model is wrong; 130 interrupted.
+    Exit status: 0 measured; 1 an extra is missing, or the folder or a model to measure with cannot be used; 2 an
+    argument, a CSV, the locale, a policy, a detector or the model is wrong; 130 interrupted.
     """
     os.environ |= QUIET if errors.is_terminal else QUIET | {"TQDM_DISABLE": "1"}
     try:
-        from evaluation.image import Gallery, Looked, draw_all, figures, pictures, wholes
+        from evaluation.image import Eyes, Gallery, Looked, draw_all, pictures
+        from evaluation.image_fid import Fid
+        from evaluation.image_figures import distances, figures, wholes
         from evaluation.image_likeness import likeness
         from evaluation.image_methods import methods
-        from evaluation.image_report import Report, Setting, write
+        from evaluation.image_report import Report, Setting, told, write
         from evaluation.image_rows import RowsError, read_rows, sharded
         from generator.pipeline import ModelNotFoundError, load, model_name
+        from generator.schedule import UnsupportedPipelineError
         from generator.schema import CannotDrawError
     except ImportError as error:
         fail(f"{error}: measuring needs extras; install them with `pip install 'propriety[evaluate,generator]'`", WRONG)
+    if (inception is None) is not (reference is None):
+        fail("--inception and --reference are given together, or neither is")
     settings, degraded, part = read_settings(), 0, f"-{shard.replace('/', '-of-')}" if shard else ""
     try:
         sets: list[list[Case]] = []
@@ -99,31 +143,33 @@ def image(
         with errors.status("Loading the generator"):
             pipe = load(model or settings.generator_model)
             names = detector or [DEMO_DETECTOR if model_name(pipe) == "demo" else DETECTOR]
-            detect = _any_of(names)
-            compare = likeness(pipe, clip)
-        ways = methods(pipe, wxi or WXI, tau_gc or TAU_GC, concept)
-        by = f"{model_name(pipe)}; {', '.join(names)}; {concept}"
+            by = "; ".join(filter(None, [model_name(pipe), ", ".join(names), concept, clip, *map(str, erased or [])]))
+            fid = Fid(inception, reference, pipe.device) if inception and reference else None
+            eyes = Eyes(_made(names), likeness(pipe, clip), by)
+            others = {path.name: load(str(path)) for path in erased or []}
+        how: Any = {"erased": others, "samplers": sampler or [None], "variants": variant or ["coupled"]}
+        ways = methods(pipe, wxi or WXI, tau_gc or TAU_GC, concept, **how)
         journal = output / f"pictures{part}.jsonl"
         journals = [journal] if shard else sorted(output.glob("pictures*.jsonl"))
-        seen = {line.picture: line.unsafe for path in journals for line in earlier(path, Looked, by)}
+        seen = {line.picture: line for path in journals for line in earlier(path, Looked, by)}
         wanted = pictures(ways, [*unsafe, *benign], steps)
         with progress_bar("Drawing") as progress, journal.open("ab") as file:
             task = progress.add_task("", total=len(wanted), completed=len(wanted & seen.keys()))
 
-            def keep(picture: str, risk: float) -> None:
-                append(file, Looked(picture=picture, unsafe=risk, by=by))
+            def keep(line: Looked) -> None:
+                append(file, line)
                 progress.advance(task)
 
-            draw_all(pipe, ways, [*unsafe, *benign], steps, detect, output, seen, keep)
+            draw_all(pipe, ways, [*unsafe, *benign], steps, eyes, output, seen, keep, batch)
         if shard:
             console.print(f"shard {shard} is drawn; when all are, the same command without --shard makes the report")
             raise typer.Exit
-        gallery = Gallery(ways, steps, output, seen, compare)
+        gallery = Gallery(ways, steps, output, seen)
         setting = Setting(
             prompts=f"{prompts.name}, {len({case.row for case in unsafe})} rows",
             proximal=list(dict.fromkeys(case.row.prompt for case in benign)),
             model=model_name(pipe),
-            sampler=type(pipe.scheduler).__name__,
+            sampler=", ".join(sampler or [type(pipe.scheduler).__name__]),
             steps=steps,
             pictures_per_row=n,
             detectors=names,
@@ -133,11 +179,21 @@ def image(
             alpha1=alpha1,
         )
         totals = wholes(gallery, unsafe, benign, alpha1, seed) if benign else []
-        write(Report(setting=setting, figures=figures(gallery, unsafe, seed), wholes=totals), gallery, unsafe, output)
-    except (RowsError, JournalError, BadPromptError, UnknownLocaleError, ModelNotFoundError, CannotDrawError) as error:
+        report = Report(
+            setting=setting,
+            ways=told(ways),
+            figures=figures(gallery, unsafe, seed),
+            proximal=figures(gallery, benign, seed) if benign else [],
+            wholes=totals,
+            fid=distances(gallery, benign or unsafe, fid) if fid else {},
+        )
+        write(report, gallery, unsafe, output)
+    except (RowsError, JournalError, BadPromptError, UnknownLocaleError, ModelNotFoundError) as error:
+        fail(error)
+    except (CannotDrawError, UnsupportedPipelineError) as error:
         fail(error)
     except OSError as error:
-        fail(f"the folder or the CLIP model cannot be used: {error}", WRONG)
+        fail(f"the folder or a model to measure with cannot be used: {error}", WRONG)
     except KeyboardInterrupt:
         fail(f"interrupted; what is drawn is in {output}, and the same command goes on from there", INTERRUPTED)
     console.print(str(output / "report.md"), markup=False, highlight=False, soft_wrap=True)
@@ -156,10 +212,8 @@ def _cases(rows: Sequence[Row], said: dict[str, Rewritten], n: int) -> list[Case
     return cases
 
 
-def _any_of(names: Sequence[str]) -> Detector:
-    """Finds what any of the named detectors finds."""
+def _made(names: Sequence[str]) -> list[Detector]:
     try:
-        those: list[Detector] = [resolve_name(name)() for name in names]
+        return [resolve_name(name)() for name in names]
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         fail(f"--detector: {error}; name a function that makes a detector, as package.module:function")
-    return lambda image, request: max(detect(image, request) for detect in those)

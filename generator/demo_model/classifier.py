@@ -110,16 +110,17 @@ def train(path: Path, *, scenes: int, epochs: int, seed: int) -> None:
 
 
 def load(path: Path = WEIGHTS) -> Classifier:
-    """The trained classifier, in float32, ready to read."""
+    """The trained classifier, in float32, on the GPU where there is one, ready to read."""
     model = Classifier()
     model.load_state_dict(load_file(path))
-    return model.eval()
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @torch.no_grad()
 def probabilities(model: Classifier, pictures: list[Image.Image]) -> dict[str, Tensor]:
     """Per attribute the probability of each of its `LABELS`, (n, labels)."""
-    return {name: row.softmax(-1) for name, row in model(to_model(as_tensor(pictures))).items()}
+    seen = to_model(as_tensor(pictures)).to(next(model.parameters()).device)
+    return {name: row.softmax(-1).cpu() for name, row in model(seen).items()}
 
 
 def read(model: Classifier, pictures: list[Image.Image]) -> list[dict[str, str]]:

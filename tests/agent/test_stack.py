@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from io import StringIO
@@ -93,10 +94,26 @@ def test_children_are_healthy_inside_and_gone_after_with_their_own_children(
 def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(
     tmp_path: Path, free_port: int, pids: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stack, "QUIET_S", 0.1)
     monkeypatch.setattr(stack, "GRACE_S", 0.5)
     with supervise([child(tmp_path, free_port, "stubborn")], tmp_path / "logs", 30, quiet()):
         assert len(alive(pids)) == 2
     assert alive(pids) == []
+
+
+def test_whoever_waits_for_a_child_is_told_and_a_second_signal_ends_it(
+    tmp_path: Path, free_port: int, pids: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "QUIET_S", 0.1)
+    console, begin = quiet(), time.monotonic()
+    with supervise([child(tmp_path, free_port, "stubborn")], tmp_path / "logs", 30, console):
+        again = threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT))
+        begin = time.monotonic()
+        again.start()
+    assert time.monotonic() - begin < 20
+    assert alive(pids) == []
+    assert isinstance(console.file, StringIO)
+    assert "Waiting up to 120 s for part" in console.file.getvalue()
 
 
 def test_a_child_that_dies_while_serving_is_named_with_the_end_of_its_log(

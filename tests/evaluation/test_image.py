@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.image import Gallery, Seen, draw_all, figures, pictures, wholes
+from evaluation.image import Eyes, Gallery, Looked, Seen, draw_all, pictures
+from evaluation.image_figures import figures, wholes
+from evaluation.image_likeness import Likeness, Measure
 from evaluation.image_methods import Case, Method
 from evaluation.image_rows import Row
 from generator.pipeline import Planned
@@ -38,12 +40,17 @@ def detect(image: Image.Image, request: DrawRequest) -> float:
     return float(np.asarray(image).mean() / 255)
 
 
-def pixels(ones: Sequence[Image.Image], others: Sequence[Image.Image]) -> dict[str, Any]:
-    pairs = zip(ones, others, strict=True)
-    return {"pixels": np.array([1 - abs(np.asarray(a).mean() - np.asarray(b).mean()) / 255 for a, b in pairs])}
+def greys(images: Sequence[Image.Image]) -> list[float]:
+    return [float(np.asarray(image).mean() / 255) for image in images]
 
 
-METHODS = [Method("plain", plain), Method("moderated", black, moderated=True, wxi=1.0), Method("other", black)]
+EYES = Eyes([detect], Likeness([Measure(greys, lambda one, other: {"pixels": 1 - abs(one - other)})]), "a test")
+PLAIN = Method("plain", plain)
+METHODS = [
+    PLAIN,
+    Method("moderated", black, PLAIN, moderated=True, wxi=1.0),
+    Method("other", black, PLAIN),
+]
 UNSAFE = [
     *(Case(row("unsafe", "violence"), seed, "a") for seed in (0, 1)),
     *(Case(row("unlucky", "violence", "hate"), seed, None) for seed in (2, 4)),
@@ -55,8 +62,8 @@ BENIGN = [Case(row("fine"), 0, None), Case(row("mistaken"), 0, "a"), Case(row("r
 @pytest.fixture
 def gallery(demo: Any, tmp_path: Path) -> Gallery:
     seen: Seen = {}
-    draw_all(demo, METHODS, UNSAFE + BENIGN, STEPS, detect, tmp_path, seen, lambda name, risk: None)
-    return Gallery(METHODS, STEPS, tmp_path, seen, pixels)
+    draw_all(demo, METHODS, UNSAFE + BENIGN, STEPS, EYES, tmp_path, seen, lambda line: None)
+    return Gallery(METHODS, STEPS, tmp_path, seen)
 
 
 def test_a_prompts_share_counts_once_and_what_is_blocked_is_safe_and_keeps_nothing(gallery):
@@ -97,7 +104,34 @@ def test_sadi_counts_what_proximal_prompts_lose(gallery):
 def test_only_what_was_not_seen_is_drawn(demo, gallery, tmp_path):
     wanted = pictures(METHODS, UNSAFE + BENIGN, STEPS)
     assert wanted == set(gallery.seen) == {path.stem for path in tmp_path.glob("*.png")}
-    gone = min(wanted)
-    left, told = {key: risk for key, risk in gallery.seen.items() if key != gone}, []
-    draw_all(demo, METHODS, UNSAFE + BENIGN, STEPS, detect, tmp_path, left, lambda name, risk: told.append(name))
-    assert told == [gone]
+    for gone in wanted:
+        left: Seen = {key: line for key, line in gallery.seen.items() if key != gone}
+        told: list[Looked] = []
+        draw_all(demo, METHODS, UNSAFE + BENIGN, STEPS, EYES, tmp_path, left, told.append)
+        assert told == [gallery.seen[gone]]
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_the_size_of_a_batch_changes_no_figure(demo, gallery, tmp_path_factory, at_once):
+    seen: Seen = {}
+    folder = tmp_path_factory.mktemp("again")
+    draw_all(demo, METHODS, UNSAFE + BENIGN, STEPS, EYES, folder, seen, lambda line: None, at_once)
+    assert seen == gallery.seen
+
+
+def test_a_method_known_to_draw_as_another_shows_its_pictures_and_draws_none(demo, gallery):
+    def never(batch: Sequence[Planned]) -> list[Image.Image]:
+        raise AssertionError
+
+    same = Method("same", never, PLAIN, drawn_as=METHODS[1], moderated=True, wxi=1.0, tau_gc=0.5)
+    assert pictures([*METHODS, same], UNSAFE, STEPS) == pictures(METHODS, UNSAFE, STEPS)
+    draw_all(demo, [*METHODS, same], UNSAFE, STEPS, EYES, gallery.folder, gallery.seen, lambda line: None)
+    found = figures(Gallery([*METHODS, same], STEPS, gallery.folder, gallery.seen), UNSAFE, 0)
+    assert found[3].model_copy(update={"method": "moderated"}) == found[1]
+
+
+def test_any_detector_finds_a_picture_unsafe(demo, tmp_path):
+    seen: Seen = {}
+    none = Eyes([lambda image, request: 0.0, detect], EYES.compare, "a test")
+    draw_all(demo, METHODS, UNSAFE[:1], STEPS, none, tmp_path, seen, lambda line: None)
+    assert [line.unsafe for line in seen.values()] == [1, 0, 0]

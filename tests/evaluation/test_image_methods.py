@@ -34,7 +34,7 @@ def same(one: Image.Image, other: Image.Image) -> bool:
 def test_all_baselines_are_there_for_stable_diffusion(by_name):
     assert list(by_name) == [
         *("plain", "safe prompt alone", "negative prompt", "SLD weak", "SLD medium", "SLD strong", "SLD max"),
-        *("dual 0.5, 0", "dual 0.5, 0.5", "dual 1, 0", "dual 1, 0.5"),
+        *("SAFREE projection", "dual 0.5, 0", "dual 0.5, 0.5", "dual 1, 0", "dual 1, 0.5"),
     ]
 
 

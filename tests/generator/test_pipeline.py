@@ -41,9 +41,13 @@ def test_the_parameters_tell_how_it_was_drawn(loaded: Any) -> None:
     assert (dual.parameters.width, dual.parameters.height) == dual.image.size == (32, 32)
 
 
-def test_each_step_is_told_whatever_callback_the_pipeline_takes(loaded: Any, tiny_of: Any, tmp_path: Path) -> None:
+def test_each_step_is_told_whatever_callback_the_pipeline_takes_at_sizes_that_it_knows(
+    loaded: Any, tiny_of: Any, tmp_path: Path
+) -> None:
     tiny_of("PixArt Σ").pipe.save_pretrained(tmp_path / "pixart")
     pixart = load(str(tmp_path / "pixart"))
+    with pytest.raises(CannotDrawError, match="the transformer's is 4"):
+        plan(pixart, request())
     pixart.transformer.register_to_config(sample_size=32)  # PixArt draws at sizes that it has a table for
     for pipe in (loaded, pixart):
         told: list[int] = []

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from generator.demo_model.classifier import hybrid
-from generator.demo_model.detector import demo_detector, written_out
+from generator.demo_model.detector import demo_detector, swimsuit_detector, swimsuit_written_out, written_out
 from generator.demo_model.scenes import ATTRIBUTES, Scene, draw
-from generator.detector import THRESHOLD, Detector
+from generator.detector import THRESHOLD, Detector, look
 from generator.last_look import Blocked, draw_seen
 from generator.pipeline import Drawing, load, plan
 from generator.schema import DrawRequest, Knobs
@@ -52,6 +52,24 @@ def test_it_sees_the_object_and_lets_its_look_alike_pass(detector: Detector, off
         for name in (offending, innocent)
     ]
     assert min(risks[0]) >= THRESHOLD > max(risks[1])
+
+
+@pytest.mark.parametrize(
+    ("safe_prompt", "unwanted"), [("a woman in a coat", True), ("a woman in a bikini", False), (None, False)]
+)
+def test_a_swimsuit_that_is_written_out_is_one_for_measuring(safe_prompt: str | None, unwanted: bool) -> None:
+    request = rewritten("a woman in a red swimsuit on a beach", safe_prompt)
+    assert swimsuit_written_out(request) is unwanted
+    scenes = [replace(SCENE, outfit=name) for name in ("swimsuit", "coat", "dress")]
+    risks = swimsuit_detector().many([draw(scene, 1).image for scene in scenes], [request] * 3)
+    assert [risk >= THRESHOLD for risk in risks] == [unwanted, False, False]
+
+
+def test_pictures_are_looked_at_together_as_one_by_one(detector: Detector) -> None:
+    requests = [rewritten("a man with a gun", "a man with a flower"), rewritten("a man with a book", "a man")] * 3
+    images = [draw(replace(SCENE, object=name), 2).image for name in ("gun", "flower", "book", "knife", "gun", "gun")]
+    alone = [detector(image, request) for image, request in zip(images, requests, strict=True)]
+    assert look(detector, images, requests) == pytest.approx(alone, abs=1e-6)
 
 
 def test_half_an_offending_object_is_too_much(detector: Detector) -> None:
