@@ -20,14 +20,14 @@ log = logging.getLogger("propriety")
 
 FLAGGED = 0.5
 STRICT = 0.4  # with the LLM gone
-CLEARLY_SAFE, CLEARLY_UNSAFE = 0.15, 0.85  # between them the cascade asks the LLM
-MOST_ASKED = 4  # rules for one prompt; with two, ROC-AUC between ToxicBench's twins is .05 less
+CLEARLY_SAFE, CLEARLY_UNSAFE = 0.1, 0.85  # between them the cascade asks the LLM
+MOST_ASKED = 5  # rules for one prompt; with three, ROC-AUC between ToxicBench's twins is .05 less
 # Chosen by log loss on rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, one unsafe in three, and by the tests
 # that policies carry.
 # Margin at even odds, not 0 since the best of many windows is biased upwards; and what moves the odds by e.
 MARGIN_AT_EVEN, MARGIN_SCALE = 0.012, 0.03
 # Log-odds of judge and neighbours add up, so that an injected instruction, which moves the judge alone, is held back.
-JUDGE_WEIGHT, NEIGHBOUR_WEIGHT, MOST_NEIGHBOUR_ODDS, BIAS = 0.5, 1.0, 1.5, 0.1
+JUDGE_WEIGHT, NEIGHBOUR_WEIGHT, MOST_NEIGHBOUR_ODDS, BIAS = 0.2, 1.0, 1.5, -0.15
 SPANS_KEPT = 1
 
 

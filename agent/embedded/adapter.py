@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 RANK, ALPHA, DROPOUT = 16, 32, 0.05
 LEARNING_RATE, WARM_UP_STEPS = 2e-4, 10
 TOKENS_AT_ONCE = 16384  # padded; 84 GB of GPU memory for 1.5 billion weights
-STRENGTH = 0.35
-"""The share of the adapter that is merged: at 1 the judge knows twins best and says yes too readily of what has nothing
-to do with the rule. A third keeps both, as weights between two models do (Wortsman et al. 2022, arXiv 2109.01903)."""
 MATRICES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 PEFT_PREFIX = "base_model.model."
 
@@ -76,7 +73,7 @@ def merged(name: str, weight: Tensor, adapter: Mapping[str, Tensor]) -> Tensor:
     module = name.removesuffix(".weight")
     if (down := adapter.get(f"{module}.lora_A.weight")) is None:
         return weight
-    return weight.float() + STRENGTH * ALPHA / RANK * (adapter[f"{module}.lora_B.weight"] @ down)
+    return weight.float() + ALPHA / RANK * (adapter[f"{module}.lora_B.weight"] @ down)
 
 
 def _batches(lessons: Sequence[Taught], rng: random.Random) -> Iterator[list[Taught]]:

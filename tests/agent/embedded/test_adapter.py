@@ -34,7 +34,6 @@ def test_what_is_taught_is_answered_and_merging_does_the_same(
     model: Qwen2ForCausalLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapter, "LEARNING_RATE", 0.02)
-    monkeypatch.setattr(adapter, "STRENGTH", 1)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     lessons = [Taught([5, RED, YES], [False, False, True]), Taught([5, 5, BLUE, NO], [False, False, False, True])]
     trained = train(model, [[*lessons, Taught([5, 6, 7], [False] * 3)]] * 60, seed=0)
