@@ -61,8 +61,10 @@ class Moderator:
         self._model = chat_model(settings)
         self._log = DecisionLog(settings.decision_log_url)
 
-    async def moderate(self, messages: Sequence[ChatMessage], locale: str, detector: Detector | None = None) -> Verdict:
-        """Judge a chat, and rewrite what offends.
+    async def moderate(
+        self, messages: Sequence[ChatMessage], locale: str, detector: Detector | None = None, tenant: str = ""
+    ) -> Verdict:
+        """Judge a chat for a tenant, and rewrite what offends. The decision log has the verdict before the caller has.
 
         Raises:
             UnknownLocaleError: the locale is malformed or unregistered.
@@ -98,8 +100,12 @@ class Moderator:
             message=self._message(policy, decision, reading.violations),
             timings_ms=timings,
         )
-        await asyncio.to_thread(self._log.write, verdict)
+        await asyncio.to_thread(self._log.write, verdict, tenant)
         return verdict
+
+    def logged(self, verdict_id: str, tenant: str = "") -> Verdict | None:
+        """A verdict given before, or None where that tenant was given none of that id."""
+        return self._log.read(verdict_id, tenant)
 
     async def read(self, prompt: str, policy: Policy, detector: Detector | None = None) -> Reading:
         """Judge one prompt and leave it there: nothing is rewritten or logged. For measuring, under any policy.

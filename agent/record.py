@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, String, Text, create_engine, make_url, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy import JSON, DateTime, Index, String, Text, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from agent.database import Base, open_database
 from agent.schema import Verdict
-
-
-class Base(DeclarativeBase):
-    pass
 
 
 class DecisionRow(Base):
     """One verdict; the columns are what one filters by, `verdict` is all of it."""
 
     __tablename__ = "decisions"
+    __table_args__ = (Index("ix_decisions_tenant", "tenant", "created_at"),)
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     created_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), index=True)
+    tenant: Mapped[str] = mapped_column(String(64), server_default="")
     locale: Mapped[str] = mapped_column(String(64), index=True)
     policy_version: Mapped[str] = mapped_column(String(32))
     policy_hash: Mapped[str] = mapped_column(String(64), index=True)
@@ -39,18 +37,15 @@ class DecisionLog:
     """Writes verdicts to any database that SQLAlchemy speaks; may be used from several threads."""
 
     def __init__(self, url: str) -> None:
-        """Open `url`; tables that are missing, and SQLite's folder, are made."""
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
-            Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-        self._engine = create_engine(parsed)
-        Base.metadata.create_all(self._engine)
+        """Open `url`, as `open_database` does."""
+        self._engine = open_database(url)
 
-    def write(self, verdict: Verdict) -> None:
-        """Store one verdict, committed when this returns."""
+    def write(self, verdict: Verdict, tenant: str = "") -> None:
+        """Store one verdict of a tenant's prompt, committed when this returns."""
         row = DecisionRow(
             id=verdict.id,
             created_at=dt.datetime.now(dt.UTC),
+            tenant=tenant,
             locale=verdict.locale,
             policy_version=verdict.policy.version,
             policy_hash=verdict.policy.hash,
@@ -64,11 +59,12 @@ class DecisionLog:
         with Session(self._engine) as session, session.begin():
             session.add(row)
 
-    def read(self, verdict_id: str) -> Verdict | None:
-        """The verdict of that id, or None."""
+    def read(self, verdict_id: str, tenant: str = "") -> Verdict | None:
+        """The verdict of that id, or None where there is none of that tenant's."""
+        query = select(DecisionRow.verdict).where(DecisionRow.id == verdict_id, DecisionRow.tenant == tenant)
         with Session(self._engine) as session:
-            row = session.get(DecisionRow, verdict_id)
-            return None if row is None else Verdict.model_validate(row.verdict)
+            verdict = session.scalar(query)
+            return None if verdict is None else Verdict.model_validate(verdict)
 
     def recent(self, limit: int) -> list[Verdict]:
         """The last `limit` verdicts, newest first."""

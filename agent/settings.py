@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from importlib.resources import files
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +17,15 @@ from pydantic_settings import (
 )
 
 from agent.schema import Detector
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an IP address is this machine's own; a name is not."""
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
 
 EMBEDDED_LLM = "qwen2.5-coder-1.5b-instruct-w8a8"
 DEMO_GENERATOR = "demo"
@@ -39,6 +49,9 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address on which the agent's API listens.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port of the agent's API.")
+    api_key: SecretStr | None = Field(
+        default=None, description="Key that `propriety serve --demo` sends, where keys are configured."
+    )
 
     llm_url: str | None = Field(
         default=None,
@@ -117,6 +130,11 @@ class Settings(BaseSettings):
         if (self.signing_cert is None) != (self.signing_key is None):
             raise ValueError("signing_cert and signing_key are set together or not at all")
         return self
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the API can be reached from this machine alone."""
+        return self.host == "localhost" or is_loopback(self.host)
 
     @property
     def decision_log_url(self) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from fastapi import FastAPI
 
-from agent.api import chat, errors, images, moderations, policies
+from agent.api import chat, errors, images, moderations, policies, verdicts
+from agent.api.limits import Limits
+from agent.database import open_database
 from agent.moderator import Moderator
 from agent.settings import Settings
+from agent.tenants import Tenants
+
+log = logging.getLogger("propriety")
 
 
 def create_app(moderator: Moderator | None = None) -> FastAPI:
@@ -18,8 +25,11 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
         redirect_slashes=False,
         responses={"4XX": {"model": errors.ErrorResponse}, "5XX": {"model": errors.ErrorResponse}},
     )
-    app.state.moderator = moderator or Moderator(Settings())
+    app.state.moderator = moderator = moderator or Moderator(Settings())
+    app.state.tenants, app.state.limits = Tenants(open_database(moderator.settings.decision_log_url)), Limits()
+    if not app.state.tenants.configured():
+        log.warning("no API key is configured: whoever asks from this machine is served, and nobody else")
     errors.install(app)
-    for module in (moderations, chat, images, policies):
+    for module in (moderations, chat, images, verdicts, policies):
         app.include_router(module.router)
     return app

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any, Literal
 from uuid import uuid4
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from agent.api.schema import MODEL, Asking, Content, LocaleHeader, detector_of, judge, moderator_of, text_of
+from agent.api.access import Asker
+from agent.api.schema import MODEL, Asking, Content, LocaleHeader, detector_of, judge, text_of
 from agent.schema import Action, ChatMessage, Strict, Verdict
 
 router = APIRouter()
@@ -70,7 +71,7 @@ class ChatResponse(Strict):
 
 
 @router.post("/v1/chat/completions", response_model=ChatResponse)
-async def chat(request: Request, body: ChatRequest, header: LocaleHeader = None) -> ChatResponse | StreamingResponse:
+async def chat(caller: Asker, body: ChatRequest, header: LocaleHeader = None) -> ChatResponse | StreamingResponse:
     """The assistant's message is the prompt to draw, or on a block the explanation in the locale's language.
 
     A block has the `finish_reason` `content_filter`, also where nothing could judge (`verdict.status` is `error`).
@@ -80,7 +81,7 @@ async def chat(request: Request, body: ChatRequest, header: LocaleHeader = None)
         for index, message in enumerate(body.messages)
     ]
     locale = header if body.locale is None else body.locale
-    verdict = await judge(moderator_of(request), messages, locale, detector_of(body.model), "messages")
+    verdict = await judge(caller, messages, locale, detector_of(body.model), "messages")
     blocked = verdict.action is Action.BLOCK
     text = verdict.message or "The prompt is blocked." if blocked else verdict.safe_prompt
     response = ChatResponse(

@@ -19,7 +19,9 @@ MAX_BODY = 1 << 20
 
 class Error(Strict):
     message: str = Field(description="What is wrong, and why.")
-    type: Literal["invalid_request_error", "server_error"] = Field(description="Whose fault it is.")
+    type: Literal["invalid_request_error", "requests", "server_error"] = Field(
+        description="Whose fault it is; `requests`: there are too many."
+    )
     param: str | None = Field(description="The field that is wrong, such as `messages[0].content`.")
     code: str = Field(description="What is wrong, for programs.")
     verdict: Verdict | None = Field(default=None, description="There only where the prompt was judged.")
@@ -85,7 +87,7 @@ def _error(
 ) -> JSONResponse:
     error = Error(
         message=_printable(message),
-        type="invalid_request_error" if status < 500 else "server_error",
+        type="server_error" if status >= 500 else "requests" if status == 429 else "invalid_request_error",
         param=param and _printable(param),
         code=code,
         verdict=verdict,

