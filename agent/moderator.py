@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 import time
 import unicodedata
@@ -59,7 +60,7 @@ class Moderator:
                 encode_missing(concepts_under(policy, self._bank), self._encoder, self._vectors)
         self._indexes = dict[str, ConceptIndex]()
         self._model = chat_model(settings)
-        self._log = DecisionLog(settings.decision_log_url)
+        self._log = DecisionLog(settings)
 
     async def moderate(
         self, messages: Sequence[ChatMessage], locale: str, detector: Detector | None = None, tenant: str = ""
@@ -102,6 +103,12 @@ class Moderator:
         )
         await asyncio.to_thread(self._log.write, verdict, tenant)
         return verdict
+
+    def purge(self) -> int:
+        """Delete the decisions that are older than `retention_days`; says how many there were."""
+        if self.settings.retention_days is None:
+            return 0
+        return self._log.purge(dt.datetime.now(dt.UTC) - dt.timedelta(days=self.settings.retention_days))
 
     def logged(self, verdict_id: str, tenant: str = "") -> Verdict | None:
         """A verdict given before, or None where that tenant was given none of that id."""

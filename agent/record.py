@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, DateTime, Index, String, Text, select
+from sqlalchemy import JSON, DateTime, Index, String, Text, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from agent.database import Base, open_database
 from agent.schema import Verdict
+from agent.sealing import Seal
+from agent.settings import Settings
 
 
 class DecisionRow(Base):
@@ -33,15 +35,24 @@ class DecisionRow(Base):
     verdict: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
+class Entry(NamedTuple):
+    """One decision as it lies in the log; the time is UTC."""
+
+    created_at: dt.datetime
+    tenant: str
+    verdict: Verdict
+
+
 class DecisionLog:
     """Writes verdicts to any database that SQLAlchemy speaks; may be used from several threads."""
 
-    def __init__(self, url: str) -> None:
-        """Open `url`, as `open_database` does."""
-        self._engine = open_database(url)
+    def __init__(self, settings: Settings) -> None:
+        """Open the settings' database, as `open_database` does; prompts are kept as the settings say."""
+        self._engine, self._seal = open_database(settings.decision_log_url), Seal(settings)
 
     def write(self, verdict: Verdict, tenant: str = "") -> None:
         """Store one verdict of a tenant's prompt, committed when this returns."""
+        prompt, closed = self._seal.close(verdict)
         row = DecisionRow(
             id=verdict.id,
             created_at=dt.datetime.now(dt.UTC),
@@ -53,8 +64,8 @@ class DecisionLog:
             status=verdict.status.value,
             action=verdict.action.value,
             severity=verdict.severity.value if verdict.severity else None,
-            prompt=verdict.prompt,
-            verdict=verdict.model_dump(mode="json"),
+            prompt=prompt,
+            verdict=closed,
         )
         with Session(self._engine) as session, session.begin():
             session.add(row)
@@ -64,13 +75,13 @@ class DecisionLog:
         query = select(DecisionRow.verdict).where(DecisionRow.id == verdict_id, DecisionRow.tenant == tenant)
         with Session(self._engine) as session:
             verdict = session.scalar(query)
-            return None if verdict is None else Verdict.model_validate(verdict)
+            return None if verdict is None else self._seal.open(verdict)
 
     def recent(self, limit: int) -> list[Verdict]:
         """The last `limit` verdicts, newest first."""
         query = select(DecisionRow.verdict).order_by(DecisionRow.created_at.desc()).limit(limit)
         with Session(self._engine) as session:
-            return [Verdict.model_validate(verdict) for verdict in session.scalars(query)]
+            return [self._seal.open(verdict) for verdict in session.scalars(query)]
 
     def since(self, start: dt.datetime) -> Iterator[Verdict]:
         """The verdicts from `start` on, newest first."""
@@ -79,7 +90,22 @@ class DecisionLog:
             for verdict in session.scalars(
                 query.order_by(DecisionRow.created_at.desc()).execution_options(yield_per=500)
             ):
-                yield Verdict.model_validate(verdict)
+                yield self._seal.open(verdict)
+
+    def entries(self, start: dt.datetime, tenant: str | None = None) -> Iterator[Entry]:
+        """All that is kept of the decisions from `start` on, oldest first; of one tenant where one is named."""
+        query = select(DecisionRow).where(DecisionRow.created_at >= start)
+        if tenant is not None:
+            query = query.where(DecisionRow.tenant == tenant)
+        with Session(self._engine) as session:
+            for row in session.scalars(query.order_by(DecisionRow.created_at).execution_options(yield_per=500)):
+                yield Entry(row.created_at.replace(tzinfo=dt.UTC), row.tenant, self._seal.open(row.verdict))
+
+    def purge(self, before: dt.datetime) -> int:
+        """Delete the decisions of before that moment; says how many there were."""
+        with Session(self._engine) as session, session.begin():
+            result = session.execute(delete(DecisionRow).where(DecisionRow.created_at < before))
+            return int(result.rowcount)  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Give the connections back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from enum import StrEnum
 from importlib.resources import files
 from ipaddress import ip_address
@@ -17,6 +18,14 @@ from pydantic_settings import (
 )
 
 from agent.schema import Detector
+
+
+class Storage(StrEnum):
+    """How the decision log keeps prompts, rewritten ones and offending words too."""
+
+    CLEAR = "clear"
+    HASHED = "hashed"
+    ENCRYPTED = "encrypted"
 
 
 def is_loopback(address: str) -> bool:
@@ -117,6 +126,15 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None, description="SQLAlchemy URL of the decision log; null is SQLite in `data_dir`."
     )
+    prompt_storage: Storage = Field(
+        default=Storage.CLEAR, description="How the decision log keeps prompts; the last two need `prompt_key`."
+    )
+    prompt_key: SecretStr | None = Field(
+        default=None, description="Key of the stored prompts: 32 random bytes in URL-safe base64."
+    )
+    retention_days: float | None = Field(
+        default=None, gt=0, description="Age at which decisions are deleted, when the API starts; null: never."
+    )
     startup_timeout_s: float = Field(default=900, gt=0, description="Seconds to wait for a part to become healthy.")
 
     @model_validator(mode="after")
@@ -129,6 +147,18 @@ class Settings(BaseSettings):
     def _a_signer_has_both(self) -> Self:
         if (self.signing_cert is None) != (self.signing_key is None):
             raise ValueError("signing_cert and signing_key are set together or not at all")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_not_clear_has_a_key(self) -> Self:
+        if self.prompt_storage is not Storage.CLEAR and self.prompt_key is None:
+            raise ValueError(f"prompt_key is missing: prompt_storage {self.prompt_storage} needs one")
+        try:
+            key = urlsafe_b64decode(self.prompt_key.get_secret_value()) if self.prompt_key is not None else bytes(32)
+        except ValueError:
+            key = b""
+        if len(key) != 32:
+            raise ValueError("prompt_key is to be 32 bytes in URL-safe base64, as `propriety audit key` makes them")
         return self
 
     @property

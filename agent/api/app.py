@@ -26,6 +26,8 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
         responses={"4XX": {"model": errors.ErrorResponse}, "5XX": {"model": errors.ErrorResponse}},
     )
     app.state.moderator = moderator = moderator or Moderator(Settings())
+    if purged := moderator.purge():
+        log.info("%d decisions older than %s days were deleted", purged, moderator.settings.retention_days)
     app.state.tenants, app.state.limits = Tenants(open_database(moderator.settings.decision_log_url)), Limits()
     if not app.state.tenants.configured():
         log.warning("no API key is configured: whoever asks from this machine is served, and nobody else")

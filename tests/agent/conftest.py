@@ -14,7 +14,7 @@ from sqlalchemy import Engine, create_engine, text
 from agent.database import open_database
 from agent.llm import chat_model
 from agent.moderator import Moderator
-from agent.schema import Action, PolicyRef, Status, Verdict
+from agent.schema import Action, Category, PolicyRef, Severity, Span, Status, Verdict, Violation
 from agent.settings import Settings
 
 HEAD = """\
@@ -107,6 +107,26 @@ def database(empty_url: str) -> Iterator[Engine]:
     engine = open_database(empty_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def blocked(verdict: Callable[[str], Verdict]) -> Verdict:
+    """A verdict that blocks, with words of the prompt in it."""
+    told = {
+        "action": Action.BLOCK, "severity": Severity.HIGH, "flagged": True, "score": 0.9, "prompt": "a bomb in Berlin",
+        "safe_prompt": None, "fidelity": None, "wxi": None, "tau_gc": None, "locale": "de-DE", "message": "Nein.",
+        "violations": [
+            Violation(
+                rule_id="weapons", category=Category.INDISCRIMINATE_WEAPONS, severity=Severity.HIGH, confidence=0.9,
+                rationale="near “a bomb”", spans=[Span(start=2, end=6, text="bomb")],
+            ),
+            Violation(
+                rule_id="alcohol", category=Category.REGULATED_SUBSTANCES, severity=Severity.MEDIUM, confidence=0.95,
+                rationale="a definition",
+            ),
+        ],
+    }  # fmt: skip
+    return verdict("verdict-blocked").model_copy(update=told)
 
 
 @pytest.fixture(scope="session")

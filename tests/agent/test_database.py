@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import agent.tenants  # noqa: F401
 from agent.database import Base, open_database
 from agent.record import DecisionLog, DecisionRow
+from agent.settings import Settings
 
 LATER = ("tenant",)  # columns of the decision log that came with migrations
 
@@ -41,7 +42,7 @@ def test_a_database_from_before_alembic_is_upgraded_and_keeps_its_rows(empty_url
                "verdict": json.loads(kept.model_dump_json())}  # fmt: skip
         connection.execute(table.insert().values(**row))
     engine.dispose()
-    log = DecisionLog(empty_url)
+    log = DecisionLog(Settings(database_url=empty_url))
     assert log.read("verdict-1") == kept
     log.close()
     again = open_database(empty_url)

@@ -33,6 +33,9 @@ class ByWord:
     async def ready(self) -> dict[str, str]:
         return self.parts
 
+    def purge(self) -> int:
+        return 0
+
     def logged(self, verdict_id: str, tenant: str) -> Verdict | None:
         return self.given.get((tenant, verdict_id))
 
