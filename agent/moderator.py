@@ -9,10 +9,11 @@ import time
 import unicodedata
 import uuid
 from collections.abc import Sequence
+from threading import Lock
 from typing import NamedTuple
 
 from agent.compose import compose
-from agent.concepts import ConceptIndex, concepts_under, encode_missing, load_bank
+from agent.concepts import ConceptIndex
 from agent.decide import Decision, decide, stronger
 from agent.detect import Reading, detect
 from agent.encoder import load_encoder
@@ -20,12 +21,12 @@ from agent.judge import judge
 from agent.llm import LLMUnavailableError, chat_model
 from agent.normalise import variants
 from agent.policy import BASE, Policy, Rule
-from agent.policy_files import load_policies, lookup
+from agent.policy_files import PolicyError, lookup
 from agent.record import DecisionLog
 from agent.rewrite import rewrite
+from agent.rulebook import Rulebook, stamp
 from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Status, Verdict, Violation
 from agent.settings import Settings
-from agent.vectors import kept_vectors
 
 log = logging.getLogger("propriety")
 
@@ -51,16 +52,39 @@ class Moderator:
     """
 
     def __init__(self, settings: Settings, policies: dict[str, Policy] | None = None) -> None:
-        """`policies` are those of the settings, or others that are tried."""
-        self.settings = settings
-        self.policies = policies or load_policies(settings.policies_dir)
-        self._bank, self._encoder = load_bank(settings.policies_dir), load_encoder(settings.encoder)
-        with kept_vectors(settings.data_dir, self._encoder) as self._vectors:
-            for policy in self.policies.values():
-                encode_missing(concepts_under(policy, self._bank), self._encoder, self._vectors)
-        self._indexes = dict[str, ConceptIndex]()
+        """`policies` are those of the settings, or others that are tried.
+
+        `seen` is the `stamp` of the files when they were last read, `trouble` what was wrong with them then.
+        """
+        self.settings, self._encoder = settings, load_encoder(settings.encoder)
+        self.seen = stamp(settings.policies_dir)
+        self._book = Rulebook(settings.policies_dir, settings.data_dir, self._encoder, policies)
+        self.trouble: str | None = None
+        self._reloading = Lock()
         self._model = chat_model(settings)
         self._log = DecisionLog(settings)
+
+    @property
+    def policies(self) -> dict[str, Policy]:
+        """The policies in force."""
+        return self._book.policies
+
+    def reload(self) -> None:
+        """Read the policies anew, and serve them from the next request on; those before go on being served meanwhile.
+
+        Raises:
+            PolicyError: a file is wrong; those before go on being served, and `trouble` says why.
+        """
+        with self._reloading:
+            self.seen = stamp(self.settings.policies_dir)
+            try:
+                self._book = Rulebook(self.settings.policies_dir, self.settings.data_dir, self._encoder)
+            except PolicyError as error:
+                self.trouble = str(error)
+                log.error("the policies of before go on being served, because one is broken: %s", error)
+                raise
+            self.trouble = None
+        log.info("the policies were read anew: %d of them", len(self.policies))
 
     async def moderate(
         self, messages: Sequence[ChatMessage], locale: str, detector: Detector | None = None, tenant: str = ""
@@ -72,10 +96,12 @@ class Moderator:
             BadPromptError: there is nothing to judge, or more than `max_prompt_chars`.
         """
         started, timings = time.perf_counter(), dict[str, float]()
-        prompt = self._composed(messages)
-        tag, policy = lookup(self.policies, locale)
+        prompt, book = self._composed(messages), self._book
+        tag, policy = lookup(book.policies, locale)
         try:
-            outcome = await self._decide(prompt, policy, detector or self.settings.detector or policy.detector, timings)
+            outcome = await self._decide(
+                prompt, policy, book.index(policy), detector or self.settings.detector or policy.detector, timings
+            )
         except Exception:
             log.exception("no detector could answer; fail_open is %s", self.settings.fail_open)
             outcome = _undetected(prompt, self.settings.fail_open)
@@ -121,7 +147,8 @@ class Moderator:
             BadPromptError: as `moderate`.
         """
         chosen = detector or self.settings.detector or policy.detector
-        return await self._read(self._composed([ChatMessage(role="user", content=prompt)]), policy, chosen)
+        prompt = self._composed([ChatMessage(role="user", content=prompt)])
+        return await self._read(prompt, policy, self._book.index(policy), chosen)
 
     async def ask(self, policy: Policy, rule: Rule, prompt: str) -> float:
         """What the LLM alone says of a prompt under one rule, as `judge` returns it. For checking a rule.
@@ -144,13 +171,8 @@ class Moderator:
             llm = "ok"
         except LLMUnavailableError as error:
             llm = f"degraded: {error}"
-        return {"policies": "ok", "index": "ok", "llm": llm}
-
-    def _index(self, policy: Policy) -> ConceptIndex:
-        """Built when first asked for, from vectors at hand: there are more policies than a platform uses."""
-        if policy.hash not in self._indexes:
-            self._indexes[policy.hash] = ConceptIndex(policy, self._bank, self._encoder, self._vectors)
-        return self._indexes[policy.hash]
+        policies = "ok" if self.trouble is None else f"degraded: those of before are served, since {self.trouble}"
+        return {"policies": policies, "index": "ok", "llm": llm}
 
     def _composed(self, messages: Sequence[ChatMessage]) -> str:
         limit, longest = self.settings.max_prompt_chars, max((len(message.content) for message in messages), default=0)
@@ -168,9 +190,11 @@ class Moderator:
             raise BadPromptError("the prompt has control characters or lone surrogates; send plain Unicode text")
         return prompt
 
-    async def _decide(self, prompt: str, policy: Policy, detector: Detector, timings: dict[str, float]) -> _Outcome:
+    async def _decide(
+        self, prompt: str, policy: Policy, index: ConceptIndex, detector: Detector, timings: dict[str, float]
+    ) -> _Outcome:
         started = time.perf_counter()
-        reading = await self._read(prompt, policy, detector)
+        reading = await self._read(prompt, policy, index, detector)
         timings["detect"] = _ms_since(started)
         decision = decide(reading.violations, policy)
         unjudged = detector is Detector.NEAREST or reading.status is not Status.OK
@@ -182,7 +206,7 @@ class Moderator:
             safe_prompt = await rewrite(
                 prompt,
                 reading,
-                lambda text: self._read(text, policy, detector),
+                lambda text: self._read(text, policy, index, detector),
                 self.similarity,
                 self._model if detector is not Detector.NEAREST and reading.status is Status.OK else None,
                 self.settings.rewrite_attempts,
@@ -193,9 +217,8 @@ class Moderator:
         fidelity = await asyncio.to_thread(self.similarity, prompt, safe_prompt)
         return _Outcome(reading, decision, safe_prompt, fidelity)
 
-    async def _read(self, prompt: str, policy: Policy, detector: Detector) -> Reading:
+    async def _read(self, prompt: str, policy: Policy, index: ConceptIndex, detector: Detector) -> Reading:
         """Raw and normalised text are both read, and what either breaks counts."""
-        index = self._index(policy)
         reading = (detect(text, policy, detector, index, self._model) for text in variants(prompt))
         readings = sorted(await asyncio.gather(*reading), key=lambda reading: reading.score)
         violations = {violation.rule_id: violation for reading in readings for violation in reading.violations}

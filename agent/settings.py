@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     max_prompt_chars: int = Field(default=8000, ge=1, description="Longest prompt that is judged, in characters.")
 
     policies_dir: Path = Field(default=Path(str(files("policies"))), description="Folder of the policy files.")
+    policies_watch_s: float = Field(
+        default=2, gt=0, description="Seconds between two looks whether a policy file has changed."
+    )
     models_dir: Path = Field(default=Path("models"), description="Folder of the embedded LLM's weights.")
     data_dir: Path = Field(default=Path("data"), description="Folder of the decision log, the indexes and the logs.")
     output_dir: Path = Field(default=Path("out"), description="Folder in which pictures are saved.")

@@ -111,7 +111,10 @@ class Tenants:
                 raise TenantError(f"there is a tenant {name!r}; `propriety keys rotate` gives it another key")
             session.add(TenantRow(name=name, created_at=_now(), terms=terms.model_dump(mode="json")))
             session.flush()
-            return _new_key(session, name)
+            key = _new_key(session, name)
+        with self._lock:
+            self._any["any"] = True
+        return key
 
     def rotate(self, name: str, grace: dt.timedelta) -> str:
         """Another key of a tenant, shown this once; the others end after `grace`.

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from agent.api import chat, errors, images, moderations, policies, verdicts
 from agent.api.limits import Limits
+from agent.api.reload import policies_watched
 from agent.database import open_database
 from agent.moderator import Moderator
 from agent.settings import Settings
@@ -23,6 +24,7 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
         version="0.1.0",
         description="Moderated drawing, by the customs of a place.",
         redirect_slashes=False,
+        lifespan=policies_watched,
         responses={"4XX": {"model": errors.ErrorResponse}, "5XX": {"model": errors.ErrorResponse}},
     )
     app.state.moderator = moderator = moderator or Moderator(Settings())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from agent.api.access import Anyone
+from agent.api.access import Anyone, Operator
 from agent.api.errors import ApiError
 from agent.moderator import Moderator
-from agent.policy_files import UnknownLocaleError, lookup
+from agent.policy_files import PolicyError, UnknownLocaleError, lookup
 
 router = APIRouter()
 
@@ -33,6 +34,17 @@ async def policy(caller: Anyone, locale: str) -> dict[str, Any]:
     except UnknownLocaleError as error:
         raise ApiError(404, f"locale: {error}.", "unknown_locale", "locale") from None
     return {**found.model_dump(mode="json"), "hash": found.hash}
+
+
+@router.post("/v1/policies/reload")
+async def reload(caller: Operator) -> dict[str, Any]:
+    """Read the policy files anew, in this process; where one is broken it is a 409, and those of before stay."""
+    try:
+        await asyncio.to_thread(caller.moderator.reload)
+    except PolicyError as error:
+        message = f"The policies of before go on being served, because one is broken: {error}"
+        raise ApiError(409, message, "policy_broken") from None
+    return {"object": "policies.reloaded", "policies": len(caller.moderator.policies)}
 
 
 @router.get("/healthz")

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from agent.api.access import Caller
 from agent.api.errors import ApiError
 from agent.moderator import BadPromptError
+from agent.policy_files import UnknownLocaleError
 from agent.schema import ChatMessage, Detector, Strict, Verdict
 
 MODEL = "propriety"
@@ -121,5 +122,7 @@ async def judge(
     place, detector = caller.granted(locale, detector)
     try:
         return await caller.moderator.moderate(messages, place, detector, caller.tenant.name)
+    except UnknownLocaleError as error:  # an audience that a reload has just taken away
+        raise ApiError(400, f"locale: {error}.", "unknown_locale", "locale") from None
     except BadPromptError as error:
         raise ApiError(400, f"{param}: {error}.", "invalid_prompt", param) from None

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from agent.api.app import create_app
 from agent.moderator import BadPromptError, Moderator
 from agent.policy_files import load_policies
+from agent.rulebook import stamp
 from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Severity, Span, Status, Verdict, Violation
 from agent.settings import Settings
 
@@ -26,7 +27,7 @@ class ByWord:
 
     def __init__(self, generator_url: str, data_dir: Path) -> None:
         self.settings = Settings(generator_url=generator_url, data_dir=data_dir, database_url=None)
-        self.policies = load_policies(self.settings.policies_dir)
+        self.policies, self.seen = load_policies(self.settings.policies_dir), stamp(self.settings.policies_dir)
         self.asked: list[tuple[list[ChatMessage], str, Detector | None]] = []
         self.given: dict[tuple[str, str], Verdict] = {}
 
