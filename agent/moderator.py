@@ -10,11 +10,12 @@ import unicodedata
 import uuid
 from collections.abc import Sequence
 from threading import Lock
-from typing import NamedTuple
 
+from agent.answer import Outcome, answer, undetected
+from agent.cache import cache_key, open_cache
 from agent.compose import compose
 from agent.concepts import ConceptIndex
-from agent.decide import Decision, decide, stronger
+from agent.decide import decide
 from agent.detect import Reading, detect
 from agent.encoder import load_encoder
 from agent.judge import judge
@@ -25,7 +26,7 @@ from agent.policy_files import PolicyError, lookup
 from agent.record import DecisionLog
 from agent.rewrite import rewrite
 from agent.rulebook import Rulebook, stamp
-from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Status, Verdict, Violation
+from agent.schema import Action, Category, ChatMessage, Detector, Status, Verdict
 from agent.settings import Settings
 
 log = logging.getLogger("propriety")
@@ -36,13 +37,6 @@ BLOCKED_UNJUDGED = {Category.SEXUAL_CONTENT, Category.SEX_RELATED_CRIMES, Catego
 
 class BadPromptError(ValueError):
     """The prompt is empty, too long, or no text: nothing to judge."""
-
-
-class _Outcome(NamedTuple):
-    reading: Reading
-    decision: Decision
-    safe_prompt: str | None
-    fidelity: float | None
 
 
 class Moderator:
@@ -62,7 +56,7 @@ class Moderator:
         self.trouble: str | None = None
         self._reloading = Lock()
         self._model = chat_model(settings)
-        self._log = DecisionLog(settings)
+        self._log, self._cache = DecisionLog(settings), open_cache(settings)
 
     @property
     def policies(self) -> dict[str, Policy]:
@@ -95,39 +89,18 @@ class Moderator:
             UnknownLocaleError: the locale is malformed or unregistered.
             BadPromptError: there is nothing to judge, or more than `max_prompt_chars`.
         """
-        started, timings = time.perf_counter(), dict[str, float]()
+        started = time.perf_counter()
         prompt, book = self._composed(messages), self._book
         tag, policy = lookup(book.policies, locale)
-        try:
-            outcome = await self._decide(
-                prompt, policy, book.index(policy), detector or self.settings.detector or policy.detector, timings
-            )
-        except Exception:
-            log.exception("no detector could answer; fail_open is %s", self.settings.fail_open)
-            outcome = _undetected(prompt, self.settings.fail_open)
-        reading, decision, safe_prompt, fidelity = outcome
-        timings["total"] = _ms_since(started)
-        verdict = Verdict(
-            id=f"verdict-{uuid.uuid4().hex}",
-            status=reading.status,
-            action=decision.action,
-            severity=decision.severity,
-            flagged=bool(reading.violations),
-            score=reading.score,
-            violations=reading.violations,
-            prompt=prompt,
-            safe_prompt=safe_prompt,
-            fidelity=fidelity,
-            wxi=decision.wxi,
-            tau_gc=decision.tau_gc,
-            stronger=stronger(decision, policy),
-            locale=tag,
-            policy=PolicyRef(locale=policy.locale, version=policy.version.isoformat(), hash=policy.hash),
-            model=f"{self._encoder.name}+{self.settings.llm_model}" if reading.answers else self._encoder.name,
-            message=self._message(policy, decision, reading.violations),
-            timings_ms=timings,
-        )
+        chosen = detector or self.settings.detector or policy.detector
+        key = cache_key(book.edition(policy), tag, chosen, self._encoder.name, self.settings.llm_model, prompt)
+        known = await self._cache.get(key)
+        judged = known or await self._judge(prompt, tag, policy, book.index(policy), chosen)
+        timings = {**({"cache": _ms_since(started)} if known else judged.timings_ms), "total": _ms_since(started)}
+        verdict = judged.model_copy(update={"id": f"verdict-{uuid.uuid4().hex}", "timings_ms": timings})
         await asyncio.to_thread(self._log.write, verdict, tenant)
+        if known is None and verdict.status is Status.OK:
+            await self._cache.put(key, verdict)
         return verdict
 
     def purge(self) -> int:
@@ -190,9 +163,20 @@ class Moderator:
             raise BadPromptError("the prompt has control characters or lone surrogates; send plain Unicode text")
         return prompt
 
+    async def _judge(self, prompt: str, tag: str, policy: Policy, index: ConceptIndex, detector: Detector) -> Verdict:
+        timings = dict[str, float]()
+        try:
+            outcome = await self._decide(prompt, policy, index, detector, timings)
+        except Exception:
+            log.exception("no detector could answer; fail_open is %s", self.settings.fail_open)
+            outcome = undetected(prompt, self.settings.fail_open)
+        asked = bool(outcome.reading.answers)
+        model = f"{self._encoder.name}+{self.settings.llm_model}" if asked else self._encoder.name
+        return answer(outcome, prompt, tag, policy, model, timings)
+
     async def _decide(
         self, prompt: str, policy: Policy, index: ConceptIndex, detector: Detector, timings: dict[str, float]
-    ) -> _Outcome:
+    ) -> Outcome:
         started = time.perf_counter()
         reading = await self._read(prompt, policy, index, detector)
         timings["detect"] = _ms_since(started)
@@ -203,19 +187,28 @@ class Moderator:
         safe_prompt: str | None = prompt if decision.action is Action.ALLOW else None
         if decision.action is Action.REWRITE:
             rewriting = time.perf_counter()
+            statuses = [reading.status]
+
+            async def read(text: str) -> Reading:
+                again = await self._read(text, policy, index, detector)
+                statuses.append(again.status)
+                return again
+
             safe_prompt = await rewrite(
                 prompt,
                 reading,
-                lambda text: self._read(text, policy, index, detector),
+                read,
                 self.similarity,
                 self._model if detector is not Detector.NEAREST and reading.status is Status.OK else None,
                 self.settings.rewrite_attempts,
             )
             timings["rewrite"] = _ms_since(rewriting)
+            if Status.DEGRADED in statuses:  # the LLM went while candidates were judged
+                reading = reading._replace(status=Status.DEGRADED)
         if safe_prompt is None:
-            return _Outcome(reading, decision._replace(action=Action.BLOCK, wxi=None, tau_gc=None), None, None)
+            return Outcome(reading, decision._replace(action=Action.BLOCK, wxi=None, tau_gc=None), None, None)
         fidelity = await asyncio.to_thread(self.similarity, prompt, safe_prompt)
-        return _Outcome(reading, decision, safe_prompt, fidelity)
+        return Outcome(reading, decision, safe_prompt, fidelity)
 
     async def _read(self, prompt: str, policy: Policy, index: ConceptIndex, detector: Detector) -> Reading:
         """Raw and normalised text are both read, and what either breaks counts."""
@@ -225,23 +218,6 @@ class Moderator:
         status = next((r.status for r in readings if r.status is not Status.OK), Status.OK)
         answers = {rule_id: answer for reading in readings for rule_id, answer in reading.answers.items()}
         return readings[-1]._replace(violations=list(violations.values()), status=status, answers=answers)
-
-    def _message(self, policy: Policy, decision: Decision, violations: list[Violation]) -> str | None:
-        if decision.action is Action.ALLOW:
-            return None
-        general = policy.message.block if decision.action is Action.BLOCK else policy.message.rewrite
-        if not violations:
-            return policy.say(general)
-        worst = max(violations, key=lambda violation: violation.severity.rank)
-        return f"{policy.say(general)} {policy.say(policy.rules_by_id[worst.rule_id].message)}"
-
-
-def _undetected(prompt: str, fail_open: bool) -> _Outcome:
-    """With both detectors gone the risk counts as the highest, and nothing passes unless a setting says so."""
-    reading = Reading([], 1.0, status=Status.ERROR)
-    if fail_open:
-        return _Outcome(reading, Decision(Action.ALLOW, None, 0.0, 0.0), prompt, 1.0)
-    return _Outcome(reading, Decision(Action.BLOCK, None, None, None), None, None)
 
 
 def _ms_since(started: float) -> float:

@@ -119,6 +119,14 @@ class Settings(BaseSettings):
     )
     max_prompt_chars: int = Field(default=8000, ge=1, description="Longest prompt that is judged, in characters.")
 
+    cache_size: int = Field(
+        default=10_000, ge=0, description="Verdicts kept in memory, to answer the same with; 0: none."
+    )
+    cache_ttl_s: float = Field(default=3600, gt=0, description="Seconds after which a prompt is judged anew.")
+    redis_url: SecretStr | None = Field(
+        default=None, description="Redis that keeps verdicts in place of this process's memory (extra `redis`)."
+    )
+
     policies_dir: Path = Field(default=Path(str(files("policies"))), description="Folder of the policy files.")
     policies_watch_s: float = Field(
         default=2, gt=0, description="Seconds between two looks whether a policy file has changed."
