@@ -75,14 +75,14 @@ class RedisCache:
             kept = await self._redis.get(PREFIX + key)
             return _counted(Verdict.model_validate_json(kept) if kept else None)
         except Exception as error:  # what is in it may be of another version, too
-            log.warning("the cache in Redis does not answer: %s", error)
+            log.warning("the cache in Redis does not answer: %s", type(error).__name__)
             return _counted(None)
 
     async def put(self, key: str, verdict: Verdict) -> None:
         try:
             await self._redis.set(PREFIX + key, verdict.model_dump_json(), px=int(self._expiry_s * 1000))
         except Exception as error:
-            log.warning("the cache in Redis takes nothing: %s", error)
+            log.warning("the cache in Redis takes nothing: %s", type(error).__name__)
 
 
 def _counted(found: Verdict | None) -> Verdict | None:

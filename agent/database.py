@@ -41,7 +41,12 @@ def open_database(url: str) -> Engine:
     sqlite = parsed.get_backend_name() == "sqlite"
     if sqlite and parsed.database not in (None, "", ":memory:"):
         Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, pool_pre_ping=not sqlite, connect_args={"timeout": PATIENCE_S} if sqlite else {})
+    engine = create_engine(
+        parsed,
+        pool_pre_ping=not sqlite,
+        hide_parameters=True,  # prompts are among them, and errors are logged
+        connect_args={"timeout": PATIENCE_S} if sqlite else {},
+    )
     try:
         _upgrade(engine)
     except BaseException:

@@ -20,6 +20,8 @@ from agent.detect import Reading, detect
 from agent.encoder import load_encoder
 from agent.judge import judge
 from agent.llm import LLMUnavailableError, chat_model
+from agent.logs import log_decision
+from agent.metrics import BROKEN, READ_AT, count_decision
 from agent.normalise import variants
 from agent.policy import BASE, Policy, Rule
 from agent.policy_files import PolicyError, lookup
@@ -54,6 +56,7 @@ class Moderator:
         self.seen = stamp(settings.policies_dir)
         self._book = Rulebook(settings.policies_dir, settings.data_dir, self._encoder, policies)
         self.trouble: str | None = None
+        READ_AT.set_to_current_time()
         self._reloading = Lock()
         self._model = chat_model(settings)
         self._log, self._cache = DecisionLog(settings), open_cache(settings)
@@ -75,9 +78,12 @@ class Moderator:
                 self._book = Rulebook(self.settings.policies_dir, self.settings.data_dir, self._encoder)
             except PolicyError as error:
                 self.trouble = str(error)
+                BROKEN.set(1)
                 log.error("the policies of before go on being served, because one is broken: %s", error)
                 raise
             self.trouble = None
+            BROKEN.set(0)
+            READ_AT.set_to_current_time()
         log.info("the policies were read anew: %d of them", len(self.policies))
 
     async def moderate(
@@ -99,6 +105,8 @@ class Moderator:
         timings = {**({"cache": _ms_since(started)} if known else judged.timings_ms), "total": _ms_since(started)}
         verdict = judged.model_copy(update={"id": f"verdict-{uuid.uuid4().hex}", "timings_ms": timings})
         await asyncio.to_thread(self._log.write, verdict, tenant)
+        count_decision(verdict, tenant)
+        log_decision(verdict, tenant, self.settings.log_prompts)
         if known is None and verdict.status is Status.OK:
             await self._cache.put(key, verdict)
         return verdict

@@ -20,6 +20,11 @@ from pydantic_settings import (
 from agent.schema import Detector
 
 
+class LogFormat(StrEnum):
+    JSON = "json"
+    TEXT = "text"
+
+
 class Storage(StrEnum):
     """How the decision log keeps prompts, rewritten ones and offending words too."""
 
@@ -145,6 +150,10 @@ class Settings(BaseSettings):
     )
     retention_days: float | None = Field(
         default=None, gt=0, description="Age at which decisions are deleted, when the API starts; null: never."
+    )
+    log_format: LogFormat = Field(default=LogFormat.JSON, description="Of the API's log, on standard error.")
+    log_prompts: bool = Field(
+        default=False, description="Write prompts, and what exceptions quote of them, into the API's log."
     )
     startup_timeout_s: float = Field(default=900, gt=0, description="Seconds to wait for a part to become healthy.")
 

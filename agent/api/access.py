@@ -86,6 +86,7 @@ async def _tenant(request: Request, credentials: HTTPAuthorizationCredentials | 
 def _allowed(scope: Scope | None) -> Any:
     async def admit(request: Request, credentials: Credentials) -> AsyncIterator[Caller]:
         tenant, limits = await _tenant(request, credentials), request.app.state.limits
+        request.state.tenant = tenant.name
         if scope is not None and scope not in tenant.terms.scopes:
             raise ApiError(403, f"This key lacks the scope {scope.value!r}.", "missing_scope")
         limits.enter(tenant)

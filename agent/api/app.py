@@ -6,10 +6,12 @@ import logging
 
 from fastapi import FastAPI
 
-from agent.api import chat, errors, images, moderations, policies, verdicts
+from agent.api import chat, errors, images, moderations, observe, policies, verdicts
 from agent.api.limits import Limits
+from agent.api.observe import Observed
 from agent.api.reload import policies_watched
 from agent.database import open_database
+from agent.logs import configure_logs
 from agent.moderator import Moderator
 from agent.settings import Settings
 from agent.tenants import Tenants
@@ -19,6 +21,10 @@ log = logging.getLogger("propriety")
 
 def create_app(moderator: Moderator | None = None) -> FastAPI:
     """The application; without a moderator, one is made from the settings."""
+    if moderator is None:
+        settings = Settings()
+        configure_logs(settings)
+        moderator = Moderator(settings)
     app = FastAPI(
         title="Propriety",
         version="0.1.0",
@@ -27,13 +33,14 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
         lifespan=policies_watched,
         responses={"4XX": {"model": errors.ErrorResponse}, "5XX": {"model": errors.ErrorResponse}},
     )
-    app.state.moderator = moderator = moderator or Moderator(Settings())
+    app.state.moderator = moderator
     if purged := moderator.purge():
         log.info("%d decisions older than %s days were deleted", purged, moderator.settings.retention_days)
     app.state.tenants, app.state.limits = Tenants(open_database(moderator.settings.decision_log_url)), Limits()
     if not app.state.tenants.configured():
         log.warning("no API key is configured: whoever asks from this machine is served, and nobody else")
     errors.install(app)
-    for module in (moderations, chat, images, verdicts, policies):
+    app.add_middleware(Observed)
+    for module in (moderations, chat, images, verdicts, policies, observe):
         app.include_router(module.router)
     return app

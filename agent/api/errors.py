@@ -12,6 +12,8 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent.logs import request_id
+from agent.metrics import REFUSED
 from agent.schema import Strict, Verdict
 
 MAX_BODY = 1 << 20
@@ -104,6 +106,8 @@ def _printable(text: str) -> str:
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     http = cast(HTTPException, error)
     if isinstance(http, ApiError):
+        if http.verdict is None:
+            REFUSED.labels(http.code).inc()
         return _error(http.status_code, http.detail, http.code, http.param, http.verdict, http.headers)
     # FastAPI hides what is wrong with a body that is no UTF-8, nested too deeply, or holds a number of 5,000 digits.
     if isinstance(error.__cause__, ValueError | RecursionError):
@@ -136,7 +140,8 @@ def _no_object(request: Request, body: Any) -> JSONResponse:
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
-    return _error(500, "The server failed to answer; its log says why. Nothing was allowed or drawn.", "internal_error")
+    message = "The server failed to answer; its log says why. Nothing was allowed or drawn."
+    return _error(500, message, "internal_error", headers={"X-Request-ID": request_id.get()})
 
 
 def _dotted(location: Sequence[str | int], node: Any) -> str:

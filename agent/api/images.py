@@ -17,6 +17,7 @@ from agent.api.drawing import draw
 from agent.api.errors import ApiError
 from agent.api.order import MAX_SEED, Drawn, Order, Parameters
 from agent.api.schema import Asking, LocaleHeader, Text, detector_of, judge
+from agent.metrics import STEP_SECONDS
 from agent.schema import Action, ChatMessage, Status, Strict, Verdict
 
 router = APIRouter()
@@ -94,7 +95,8 @@ async def images(request: Request, caller: Drawer, body: ImageRequest, header: L
             verdict,
         )
     seed = secrets.randbelow(MAX_SEED + 2 - n) if body.seed is None else body.seed
-    drawn = await _while_connected(request, draw(caller.moderator.settings, Order.under(verdict, n, seed, size)))
+    with STEP_SECONDS.labels("draw").time():
+        drawn = await _while_connected(request, draw(caller.moderator.settings, Order.under(verdict, n, seed, size)))
     accounts = [
         Drawing(**parameters.model_dump(), notes=notes)
         for parameters, notes in zip(drawn.parameters, drawn.notes, strict=True)

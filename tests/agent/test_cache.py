@@ -69,7 +69,7 @@ def test_a_degraded_answer_is_never_kept(tmp_path: Path) -> None:
 def test_what_failed_is_never_kept_also_where_it_is_let_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = moderator(tmp_path, fail_open=True)
+    judge, before = moderator(tmp_path, fail_open=True), REGISTRY.get_sample_value("propriety_fail_open_total") or 0
 
     async def fail(*_: object) -> None:
         raise RuntimeError
@@ -77,6 +77,7 @@ def test_what_failed_is_never_kept_also_where_it_is_let_through(
     with monkeypatch.context() as patch:
         patch.setattr(judge, "_decide", fail)
         assert [verdict.status for verdict in ask(judge, (WINE, "ar-SA"))] == [Status.ERROR]
+    assert REGISTRY.get_sample_value("propriety_fail_open_total") == before + 1
     assert [verdict.status for verdict in ask(judge, (WINE, "ar-SA"))] == [Status.OK]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from agent.api.app import create_app
 from agent.moderator import Moderator
@@ -78,12 +79,14 @@ def test_a_broken_file_leaves_those_of_before_and_shouts_until_it_is_mended(judg
     arabic(judge).write_text(good.replace("severity: medium", "severity: mild"), encoding="utf-8")
     until(lambda: ready(served)["status"] == "degraded" and "ar-SA.yaml:" in ready(served)["parts"]["policies"])
     assert "one is broken" in caplog.text
+    assert REGISTRY.get_sample_value("propriety_policies_broken") == 1
     assert action(served) == "rewrite"
     answer = httpx.post(f"{served}/v1/policies/reload", trust_env=False)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "policy_broken")
     assert "ar-SA.yaml:" in answer.json()["error"]["message"]
     arabic(judge).write_text(good, encoding="utf-8")
     until(lambda: ready(served)["parts"]["policies"] == "ok")
+    assert REGISTRY.get_sample_value("propriety_policies_broken") == 0
     assert action(served) == "rewrite"
 
 
