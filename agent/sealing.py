@@ -14,10 +14,11 @@ from agent.settings import Settings, Storage
 
 HASHED = "hmac-sha256:"
 SEALED = "sealed"
+LOCKED = "\x1ffernet:"  # no prompt has control characters
 
 
 class SealError(ValueError):
-    """A verdict was encrypted under another key than the one in the settings."""
+    """Something was encrypted under another key than the one in the settings."""
 
 
 class Seal:
@@ -52,13 +53,32 @@ class Seal:
         """
         if (sealed := stored.get(SEALED)) is None:
             return Verdict.model_validate(stored)
+        return Verdict.model_validate_json(self._decrypted(sealed))
+
+    def lock(self, text: str) -> str:
+        """A text that is read again; where prompts are not kept in clear it is encrypted, as a hash could not be."""
+        if self._storage is Storage.CLEAR or self._fernet is None:
+            return text
+        return LOCKED + self._fernet.encrypt(text.encode("utf-8", "surrogatepass")).decode()
+
+    def unlock(self, text: str) -> str:
+        """What `lock` was given.
+
+        Raises:
+            SealError: where it was encrypted under another key.
+        """
+        if not text.startswith(LOCKED):
+            return text
+        return self._decrypted(text.removeprefix(LOCKED)).decode("utf-8", "surrogatepass")
+
+    def _decrypted(self, token: str) -> bytes:
         try:
             if self._fernet is None:
                 raise InvalidToken
-            return Verdict.model_validate_json(self._fernet.decrypt(sealed))
+            return self._fernet.decrypt(token)
         except InvalidToken:
             raise SealError(
-                "a verdict is encrypted under another key than PROPRIETY_PROMPT_KEY; set that one"
+                "what is stored is encrypted under another key than PROPRIETY_PROMPT_KEY; set that"
             ) from None
 
     def _hash(self, text: str) -> str:

@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     )
     max_prompt_chars: int = Field(default=8000, ge=1, description="Longest prompt that is judged, in characters.")
 
+    session_ttl_s: float = Field(default=3600, gt=0, description="Seconds for which a turn of a conversation is kept.")
+    session_turns: int = Field(default=40, ge=2, description="Turns kept of a conversation, the last ones.")
+    session_most: int = Field(default=20_000, ge=2, description="Turns kept of a tenant, the last ones.")
     cache_size: int = Field(
         default=10_000, ge=0, description="Verdicts kept in memory, to answer the same with; 0: none."
     )

@@ -14,6 +14,7 @@ from agent.api.limits import Limits
 from agent.moderator import Moderator
 from agent.policy_files import UnknownLocaleError, lookup
 from agent.schema import Detector
+from agent.sessions import Sessions
 from agent.settings import is_loopback
 from agent.tenants import ANYONE, HINT, Scope, Tenant, Tenants
 
@@ -29,6 +30,7 @@ class Caller(NamedTuple):
     tenant: Tenant
     moderator: Moderator
     limits: Limits
+    sessions: Sessions
 
     def granted(self, locale: str | None, detector: Detector | None) -> tuple[str, Detector | None]:
         """The locale and the detector that are used for those that a request names.
@@ -91,7 +93,7 @@ def _allowed(scope: Scope | None) -> Any:
             raise ApiError(403, f"This key lacks the scope {scope.value!r}.", "missing_scope")
         limits.enter(tenant)
         try:
-            yield Caller(tenant, request.app.state.moderator, limits)
+            yield Caller(tenant, request.app.state.moderator, limits, request.app.state.sessions)
         finally:
             limits.leave(tenant)
 

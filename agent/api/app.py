@@ -6,13 +6,14 @@ import logging
 
 from fastapi import FastAPI
 
-from agent.api import chat, errors, images, moderations, observe, policies, verdicts
+from agent.api import chat, conversations, errors, images, moderations, observe, policies, verdicts
 from agent.api.limits import Limits
 from agent.api.observe import Observed
 from agent.api.reload import policies_watched
 from agent.database import open_database
 from agent.logs import configure_logs
 from agent.moderator import Moderator
+from agent.sessions import Sessions
 from agent.settings import Settings
 from agent.tenants import Tenants
 
@@ -36,11 +37,13 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
     app.state.moderator = moderator
     if purged := moderator.purge():
         log.info("%d decisions older than %s days were deleted", purged, moderator.settings.retention_days)
-    app.state.tenants, app.state.limits = Tenants(open_database(moderator.settings.decision_log_url)), Limits()
+    database = open_database(moderator.settings.decision_log_url)
+    app.state.tenants, app.state.limits = Tenants(database), Limits()
+    app.state.sessions = Sessions(database, moderator.settings)
     if not app.state.tenants.configured():
         log.warning("no API key is configured: whoever asks from this machine is served, and nobody else")
     errors.install(app)
     app.add_middleware(Observed)
-    for module in (moderations, chat, images, verdicts, policies, observe):
+    for module in (moderations, chat, images, conversations, verdicts, policies, observe):
         app.include_router(module.router)
     return app

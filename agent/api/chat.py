@@ -13,8 +13,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from agent.api.access import Asker
-from agent.api.schema import MODEL, Asking, Content, LocaleHeader, detector_of, judge, text_of
+from agent.api.conversations import judge_in, reply
+from agent.api.schema import MODEL, Asking, Content, LocaleHeader, detector_of, text_of
 from agent.schema import Action, ChatMessage, Strict, Verdict
+from agent.sessions import ConversationId
 
 router = APIRouter()
 
@@ -29,6 +31,7 @@ class ChatRequest(Asking):
     """OpenAI's fields; those that steer sampling are taken and have no effect, since a verdict is not sampled."""
 
     messages: list[Message] = Field(min_length=1, max_length=1000)
+    conversation_id: ConversationId | None = None
     n: int | None = Field(default=None, ge=1, le=1, description="One verdict a conversation.")
     stream: bool | None = False
     stream_options: dict[str, Any] | None = None
@@ -81,14 +84,13 @@ async def chat(caller: Asker, body: ChatRequest, header: LocaleHeader = None) ->
         for index, message in enumerate(body.messages)
     ]
     locale = header if body.locale is None else body.locale
-    verdict = await judge(caller, messages, locale, detector_of(body.model), "messages")
+    verdict = await judge_in(body.conversation_id, caller, messages, locale, detector_of(body.model), "messages")
     blocked = verdict.action is Action.BLOCK
-    text = verdict.message or "The prompt is blocked." if blocked else verdict.safe_prompt
     response = ChatResponse(
         id=f"chatcmpl-{uuid4().hex}",
         created=int(time.time()),
         model=body.model or MODEL,
-        choices=[Choice(message=Reply(content=text or ""), finish_reason="content_filter" if blocked else "stop")],
+        choices=[Choice(message=Reply(content=reply(verdict)), finish_reason="content_filter" if blocked else "stop")],
         verdict=verdict,
     )
     return StreamingResponse(_events(response), media_type="text/event-stream") if body.stream else response

@@ -13,12 +13,14 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from agent.api.access import Drawer
+from agent.api.conversations import judge_in, reply
 from agent.api.drawing import draw
 from agent.api.errors import ApiError
 from agent.api.order import MAX_SEED, Drawn, Order, Parameters
-from agent.api.schema import Asking, LocaleHeader, Text, detector_of, judge
+from agent.api.schema import Asking, LocaleHeader, Text, detector_of
 from agent.metrics import STEP_SECONDS
 from agent.schema import Action, ChatMessage, Status, Strict, Verdict
+from agent.sessions import ConversationId
 
 router = APIRouter()
 
@@ -29,6 +31,7 @@ class ImageRequest(Asking):
     """OpenAI's fields and `seed`; those that choose a style are taken and have no effect."""
 
     prompt: Text
+    conversation_id: ConversationId | None = None
     n: int | None = Field(default=1, ge=1, le=10)
     size: Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}x[0-9]{1,5}|auto)$")] | None = Field(
         default=None, description="`WIDTHxHEIGHT` in pixels, or `auto`: the model's own, as where it is left out."
@@ -84,12 +87,14 @@ async def images(request: Request, caller: Drawer, body: ImageRequest, header: L
     caller.limits.charge(caller.tenant, n - 1)
     detector, size = detector_of(body.model), _size(body.size)
     locale = header if body.locale is None else body.locale
-    verdict = await judge(caller, [ChatMessage(role="user", content=body.prompt)], locale, detector, "prompt")
+    verdict = await judge_in(
+        body.conversation_id, caller, [ChatMessage(role="user", content=body.prompt)], locale, detector, "prompt"
+    )
     if verdict.action is Action.BLOCK:
         failed = verdict.status is Status.ERROR
         raise ApiError(
             503 if failed else 400,
-            verdict.message or "The prompt is blocked.",
+            reply(verdict),
             "moderation_unavailable" if failed else "content_policy_violation",
             "prompt",
             verdict,
