@@ -6,18 +6,20 @@ import asyncio
 import datetime as dt
 import logging
 import time
-import unicodedata
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Lock
 
 from agent.answer import Outcome, answer, undetected
 from agent.cache import cache_key, open_cache
-from agent.compose import compose
+from agent.compose import BadPromptError as BadPromptError
+from agent.compose import composed
 from agent.concepts import ConceptIndex
 from agent.decide import decide
 from agent.detect import Reading, detect
 from agent.encoder import load_encoder
+from agent.exemplars import Exemplars, follow
 from agent.judge import judge
 from agent.llm import LLMUnavailableError, chat_model
 from agent.logs import log_decision
@@ -26,6 +28,7 @@ from agent.normalise import variants
 from agent.policy import BASE, Policy, Rule
 from agent.policy_files import PolicyError, lookup
 from agent.record import DecisionLog
+from agent.reviews import Review, Reviewed, Reviews
 from agent.rewrite import rewrite
 from agent.rulebook import Rulebook, stamp
 from agent.schema import Action, Category, ChatMessage, Detector, Status, Verdict
@@ -37,8 +40,14 @@ log = logging.getLogger("propriety")
 BLOCKED_UNJUDGED = {Category.SEXUAL_CONTENT, Category.SEX_RELATED_CRIMES, Category.CHILD_SEXUAL_EXPLOITATION}
 
 
-class BadPromptError(ValueError):
-    """The prompt is empty, too long, or no text: nothing to judge."""
+@dataclass(frozen=True)
+class _Case:
+    """What a prompt is read by; the tenant is None where no person's word is followed."""
+
+    policy: Policy
+    index: ConceptIndex
+    detector: Detector
+    tenant: str | None
 
 
 class Moderator:
@@ -60,6 +69,9 @@ class Moderator:
         self._reloading = Lock()
         self._model = chat_model(settings)
         self._log, self._cache = DecisionLog(settings), open_cache(settings)
+        self.reviews, self._exemplars = Reviews(self._log.database, settings), Exemplars(self._encoder)
+        self._reviewed: tuple[object, ...] | None = None
+        self.follow_reviews()
 
     @property
     def policies(self) -> dict[str, Policy]:
@@ -86,6 +98,26 @@ class Moderator:
             READ_AT.set_to_current_time()
         log.info("the policies were read anew: %d of them", len(self.policies))
 
+    def review(self, verdict_id: str, review: Review) -> Reviewed | None:
+        """Keep a person's word on a decision; prompts that are nearly the same follow it from now on.
+
+        Returns None where there is no such decision.
+
+        Raises:
+            ReviewError: it cannot be overturned like that.
+        """
+        if (found := self.reviews.find(verdict_id)) is None:
+            return None
+        self.reviews.write(found.entry, review, self.policies)
+        self.follow_reviews()
+        return found._replace(review=review)
+
+    def follow_reviews(self) -> None:
+        """Follow the prompts that were overturned, also by other processes."""
+        if (mark := self.reviews.mark()) != self._reviewed:
+            self._exemplars.load(self.reviews.exemplars())
+            self._reviewed = mark
+
     async def moderate(
         self, messages: Sequence[ChatMessage], locale: str, detector: Detector | None = None, tenant: str = ""
     ) -> Verdict:
@@ -96,12 +128,14 @@ class Moderator:
             BadPromptError: there is nothing to judge, or more than `max_prompt_chars`.
         """
         started = time.perf_counter()
-        prompt, book = self._composed(messages), self._book
+        prompt, book = composed(messages, self.settings.max_prompt_chars), self._book
         tag, policy = lookup(book.policies, locale)
         chosen = detector or self.settings.detector or policy.detector
-        key = cache_key(book.edition(policy), tag, chosen, self._encoder.name, self.settings.llm_model, prompt)
+        case = _Case(policy, book.index(policy), chosen, tenant)
+        editions = book.edition(policy), self._exemplars.edition(tenant, policy)
+        key = cache_key(*editions, tag, chosen, self._encoder.name, self.settings.llm_model, prompt)
         known = await self._cache.get(key)
-        judged = known or await self._judge(prompt, tag, policy, book.index(policy), chosen)
+        judged = known or await self._judge(prompt, tag, case)
         timings = {**({"cache": _ms_since(started)} if known else judged.timings_ms), "total": _ms_since(started)}
         verdict = judged.model_copy(update={"id": f"verdict-{uuid.uuid4().hex}", "timings_ms": timings})
         await asyncio.to_thread(self._log.write, verdict, tenant)
@@ -128,8 +162,8 @@ class Moderator:
             BadPromptError: as `moderate`.
         """
         chosen = detector or self.settings.detector or policy.detector
-        prompt = self._composed([ChatMessage(role="user", content=prompt)])
-        return await self._read(prompt, policy, self._book.index(policy), chosen)
+        prompt = composed([ChatMessage(role="user", content=prompt)], self.settings.max_prompt_chars)
+        return await self._read(prompt, _Case(policy, self._book.index(policy), chosen, None))
 
     async def ask(self, policy: Policy, rule: Rule, prompt: str) -> float:
         """What the LLM alone says of a prompt under one rule, as `judge` returns it. For checking a rule.
@@ -155,41 +189,23 @@ class Moderator:
         policies = "ok" if self.trouble is None else f"degraded: those of before are served, since {self.trouble}"
         return {"policies": policies, "index": "ok", "llm": llm}
 
-    def _composed(self, messages: Sequence[ChatMessage]) -> str:
-        limit, longest = self.settings.max_prompt_chars, max((len(message.content) for message in messages), default=0)
-        if longest > limit:
-            raise BadPromptError(f"the prompt has {longest} characters, at most {limit} are judged")
-        try:
-            prompt = compose(messages)
-        except ValueError:
-            raise BadPromptError("the prompt is empty; say what to draw") from None
-        if len(prompt) > limit:
-            raise BadPromptError(f"the turns of the chat make {len(prompt)} characters, at most {limit} are judged")
-        if any(
-            unicodedata.category(c) == "Cs" or (unicodedata.category(c) == "Cc" and c not in "\t\r\n") for c in prompt
-        ):
-            raise BadPromptError("the prompt has control characters or lone surrogates; send plain Unicode text")
-        return prompt
-
-    async def _judge(self, prompt: str, tag: str, policy: Policy, index: ConceptIndex, detector: Detector) -> Verdict:
+    async def _judge(self, prompt: str, tag: str, case: _Case) -> Verdict:
         timings = dict[str, float]()
         try:
-            outcome = await self._decide(prompt, policy, index, detector, timings)
+            outcome = await self._decide(prompt, case, timings)
         except Exception:
             log.exception("no detector could answer; fail_open is %s", self.settings.fail_open)
             outcome = undetected(prompt, self.settings.fail_open)
         asked = bool(outcome.reading.answers)
         model = f"{self._encoder.name}+{self.settings.llm_model}" if asked else self._encoder.name
-        return answer(outcome, prompt, tag, policy, model, timings)
+        return answer(outcome, prompt, tag, case.policy, model, timings)
 
-    async def _decide(
-        self, prompt: str, policy: Policy, index: ConceptIndex, detector: Detector, timings: dict[str, float]
-    ) -> Outcome:
+    async def _decide(self, prompt: str, case: _Case, timings: dict[str, float]) -> Outcome:
         started = time.perf_counter()
-        reading = await self._read(prompt, policy, index, detector)
+        reading = await self._read(prompt, case)
         timings["detect"] = _ms_since(started)
-        decision = decide(reading.violations, policy)
-        unjudged = detector is Detector.NEAREST or reading.status is not Status.OK
+        decision = decide(reading.violations, case.policy)
+        unjudged = case.detector is Detector.NEAREST or reading.status is not Status.OK
         if unjudged and any(violation.category in BLOCKED_UNJUDGED for violation in reading.violations):
             decision = decision._replace(action=Action.BLOCK, wxi=None, tau_gc=None)
         safe_prompt: str | None = prompt if decision.action is Action.ALLOW else None
@@ -198,7 +214,7 @@ class Moderator:
             statuses = [reading.status]
 
             async def read(text: str) -> Reading:
-                again = await self._read(text, policy, index, detector)
+                again = await self._read(text, case)
                 statuses.append(again.status)
                 return again
 
@@ -207,7 +223,7 @@ class Moderator:
                 reading,
                 read,
                 self.similarity,
-                self._model if detector is not Detector.NEAREST and reading.status is Status.OK else None,
+                self._model if case.detector is not Detector.NEAREST and reading.status is Status.OK else None,
                 self.settings.rewrite_attempts,
             )
             timings["rewrite"] = _ms_since(rewriting)
@@ -218,14 +234,19 @@ class Moderator:
         fidelity = await asyncio.to_thread(self.similarity, prompt, safe_prompt)
         return Outcome(reading, decision, safe_prompt, fidelity)
 
-    async def _read(self, prompt: str, policy: Policy, index: ConceptIndex, detector: Detector) -> Reading:
-        """Raw and normalised text are both read, and what either breaks counts."""
-        reading = (detect(text, policy, detector, index, self._model) for text in variants(prompt))
+    async def _read(self, prompt: str, case: _Case) -> Reading:
+        """Raw and normalised text are both read, and what either breaks counts; a person's word goes before."""
+        policy, index, tenant = case.policy, case.index, case.tenant
+        reading = (detect(text, policy, case.detector, index, self._model) for text in variants(prompt))
         readings = sorted(await asyncio.gather(*reading), key=lambda reading: reading.score)
         violations = {violation.rule_id: violation for reading in readings for violation in reading.violations}
         status = next((r.status for r in readings if r.status is not Status.OK), Status.OK)
         answers = {rule_id: answer for reading in readings for rule_id, answer in reading.answers.items()}
-        return readings[-1]._replace(violations=list(violations.values()), status=status, answers=answers)
+        read = readings[-1]._replace(violations=list(violations.values()), status=status, answers=answers)
+        if tenant is None or not self._exemplars.edition(tenant, policy):
+            return read
+        exemplar = await asyncio.to_thread(self._exemplars.nearest, prompt, tenant, policy)
+        return read if exemplar is None else await asyncio.to_thread(follow, read, prompt, exemplar, policy, index)
 
 
 def _ms_since(started: float) -> float:

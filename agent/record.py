@@ -48,7 +48,7 @@ class DecisionLog:
 
     def __init__(self, settings: Settings) -> None:
         """Open the settings' database, as `open_database` does; prompts are kept as the settings say."""
-        self._engine, self._seal = open_database(settings.decision_log_url), Seal(settings)
+        self.database, self._seal = open_database(settings.decision_log_url), Seal(settings)
 
     def write(self, verdict: Verdict, tenant: str = "") -> None:
         """Store one verdict of a tenant's prompt, committed when this returns."""
@@ -67,26 +67,26 @@ class DecisionLog:
             prompt=prompt,
             verdict=closed,
         )
-        with Session(self._engine) as session, session.begin():
+        with Session(self.database) as session, session.begin():
             session.add(row)
 
     def read(self, verdict_id: str, tenant: str = "") -> Verdict | None:
         """The verdict of that id, or None where there is none of that tenant's."""
         query = select(DecisionRow.verdict).where(DecisionRow.id == verdict_id, DecisionRow.tenant == tenant)
-        with Session(self._engine) as session:
+        with Session(self.database) as session:
             verdict = session.scalar(query)
             return None if verdict is None else self._seal.open(verdict)
 
     def recent(self, limit: int) -> list[Verdict]:
         """The last `limit` verdicts, newest first."""
         query = select(DecisionRow.verdict).order_by(DecisionRow.created_at.desc()).limit(limit)
-        with Session(self._engine) as session:
+        with Session(self.database) as session:
             return [self._seal.open(verdict) for verdict in session.scalars(query)]
 
     def since(self, start: dt.datetime) -> Iterator[Verdict]:
         """The verdicts from `start` on, newest first."""
         query = select(DecisionRow.verdict).where(DecisionRow.created_at >= start)
-        with Session(self._engine) as session:
+        with Session(self.database) as session:
             for verdict in session.scalars(
                 query.order_by(DecisionRow.created_at.desc()).execution_options(yield_per=500)
             ):
@@ -97,16 +97,16 @@ class DecisionLog:
         query = select(DecisionRow).where(DecisionRow.created_at >= start)
         if tenant is not None:
             query = query.where(DecisionRow.tenant == tenant)
-        with Session(self._engine) as session:
+        with Session(self.database) as session:
             for row in session.scalars(query.order_by(DecisionRow.created_at).execution_options(yield_per=500)):
                 yield Entry(row.created_at.replace(tzinfo=dt.UTC), row.tenant, self._seal.open(row.verdict))
 
     def purge(self, before: dt.datetime) -> int:
         """Delete the decisions of before that moment; says how many there were."""
-        with Session(self._engine) as session, session.begin():
+        with Session(self.database) as session, session.begin():
             result = session.execute(delete(DecisionRow).where(DecisionRow.created_at < before))
             return int(result.rowcount)  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Give the connections back."""
-        self._engine.dispose()
+        self.database.dispose()

@@ -1,4 +1,4 @@
-"""Policies are read anew when a file changes, and on SIGHUP; `POST /v1/policies/reload` is among the routes."""
+"""Policies are read anew when a file changes, and on SIGHUP; other processes' reviews are followed as they come."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
 
 from agent.moderator import Moderator
 from agent.policy_files import PolicyError
@@ -42,6 +43,10 @@ async def _watch(moderator: Moderator, hangup: asyncio.Event) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(hangup.wait(), interval_s)
         now = await asyncio.to_thread(stamp, directory)
+        try:
+            await asyncio.to_thread(moderator.follow_reviews)
+        except SQLAlchemyError as error:
+            log.warning("other processes' reviews cannot be followed: %s", type(error).__name__)
         if hangup.is_set() or (now != moderator.seen and now == before):
             hangup.clear()
             try:

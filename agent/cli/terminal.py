@@ -24,6 +24,7 @@ from agent.moderator import Moderator
 from agent.policy import BASE, Policy
 from agent.policy_files import PolicyError, UnknownLocaleError, load_policies, lookup
 from agent.schema import Verdict
+from agent.sealing import SealError
 from agent.settings import Settings
 
 Item = TypeVar("Item")
@@ -62,7 +63,7 @@ def load_moderator(settings: Settings, policies: dict[str, Policy] | None = None
         return Moderator(settings, policies)
     except PolicyError as error:
         fail(error)
-    except (OSError, SQLAlchemyError) as error:
+    except (OSError, SQLAlchemyError, SealError) as error:
         fail(f"the moderator cannot start: {error}", WRONG)
 
 

@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, DateTime, MetaData, String, Table, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-import agent.sessions  # noqa: F401
+import agent.sessions
 import agent.tenants  # noqa: F401
 from agent.database import Base, open_database
 from agent.record import DecisionLog, DecisionRow

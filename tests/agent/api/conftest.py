@@ -37,6 +37,9 @@ class ByWord:
     def purge(self) -> int:
         return 0
 
+    def follow_reviews(self) -> None:
+        pass
+
     def logged(self, verdict_id: str, tenant: str) -> Verdict | None:
         return self.given.get((tenant, verdict_id))
 
