@@ -6,7 +6,7 @@ Alembic, because tables that platforms fill must change without losing a row; it
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, inspect, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase
 
 BEFORE_ALEMBIC = "0001"  # what a database without a revision has, where it has a decision log at all
@@ -49,6 +49,8 @@ def open_database(url: str) -> Engine:
     )
     try:
         _upgrade(engine)
+        if sqlite:
+            _write_ahead(engine)
     except BaseException:
         engine.dispose()
         raise
@@ -73,6 +75,12 @@ def _upgrade(engine: Engine) -> None:
                 f"the database {engine.url.render_as_string()} was written by a later version of Propriety ({error}); "
                 "install that version, or name another database with PROPRIETY_DATABASE_URL"
             ) from None
+
+
+def _write_ahead(engine: Engine) -> None:
+    """SQLite's write-ahead log, which stays on: one sync a commit in place of three or four, and as durable."""
+    with engine.connect() as connection, suppress(OperationalError):  # another process writes, and has put it on
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
 
 
 def _revision(connection: Connection) -> str | None:

@@ -33,6 +33,7 @@ from agent.rewrite import rewrite
 from agent.rulebook import Rulebook, stamp
 from agent.schema import Action, Category, ChatMessage, Detector, Status, Verdict
 from agent.settings import Settings
+from agent.tracing import step
 
 log = logging.getLogger("propriety")
 
@@ -201,16 +202,14 @@ class Moderator:
         return answer(outcome, prompt, tag, case.policy, model, timings)
 
     async def _decide(self, prompt: str, case: _Case, timings: dict[str, float]) -> Outcome:
-        started = time.perf_counter()
-        reading = await self._read(prompt, case)
-        timings["detect"] = _ms_since(started)
+        with step("detect", timings):
+            reading = await self._read(prompt, case)
         decision = decide(reading.violations, case.policy)
         unjudged = case.detector is Detector.NEAREST or reading.status is not Status.OK
         if unjudged and any(violation.category in BLOCKED_UNJUDGED for violation in reading.violations):
             decision = decision._replace(action=Action.BLOCK, wxi=None, tau_gc=None)
         safe_prompt: str | None = prompt if decision.action is Action.ALLOW else None
         if decision.action is Action.REWRITE:
-            rewriting = time.perf_counter()
             statuses = [reading.status]
 
             async def read(text: str) -> Reading:
@@ -218,15 +217,15 @@ class Moderator:
                 statuses.append(again.status)
                 return again
 
-            safe_prompt = await rewrite(
-                prompt,
-                reading,
-                read,
-                self.similarity,
-                self._model if case.detector is not Detector.NEAREST and reading.status is Status.OK else None,
-                self.settings.rewrite_attempts,
-            )
-            timings["rewrite"] = _ms_since(rewriting)
+            with step("rewrite", timings):
+                safe_prompt = await rewrite(
+                    prompt,
+                    reading,
+                    read,
+                    self.similarity,
+                    self._model if case.detector is not Detector.NEAREST and reading.status is Status.OK else None,
+                    self.settings.rewrite_attempts,
+                )
             if Status.DEGRADED in statuses:  # the LLM went while candidates were judged
                 reading = reading._replace(status=Status.DEGRADED)
         if safe_prompt is None:

@@ -158,6 +158,9 @@ class Settings(BaseSettings):
     log_prompts: bool = Field(
         default=False, description="Write prompts, and what exceptions quote of them, into the API's log."
     )
+    otlp_endpoint: str | None = Field(
+        default=None, description="OTLP collector for traces, such as http://collector:4318 (extra `tracing`)."
+    )
     startup_timeout_s: float = Field(default=900, gt=0, description="Seconds to wait for a part to become healthy.")
 
     @model_validator(mode="after")

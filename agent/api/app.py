@@ -16,6 +16,7 @@ from agent.moderator import Moderator
 from agent.sessions import Sessions
 from agent.settings import Settings
 from agent.tenants import Tenants
+from agent.tracing import trace_to
 
 log = logging.getLogger("propriety")
 
@@ -46,4 +47,6 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
     app.add_middleware(Observed)
     for module in (moderations, chat, images, conversations, verdicts, reviews, policies, observe):
         app.include_router(module.router)
+    if moderator.settings.otlp_endpoint:
+        trace_to(moderator.settings.otlp_endpoint, app)
     return app
