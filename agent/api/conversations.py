@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from agent.api.access import Asker, Caller
+from agent.api.access import Anyone, Caller
 from agent.api.errors import ApiError
 from agent.api.schema import judge
 from agent.schema import Action, ChatMessage, Detector, Verdict
@@ -45,7 +45,7 @@ def reply(verdict: Verdict) -> str:
 
 
 @router.delete("/v1/conversations/{conversation_id}")
-async def forget(caller: Asker, conversation_id: ConversationId) -> dict[str, Any]:
+async def forget(caller: Anyone, conversation_id: ConversationId) -> dict[str, Any]:
     """Forget a conversation of the caller's own at once."""
     if not await asyncio.to_thread(caller.sessions.forget, caller.tenant.name, conversation_id):
         message = f"There is no conversation {conversation_id!r} of yours."
