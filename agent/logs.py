@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 import traceback
 from contextvars import ContextVar
 from types import TracebackType
@@ -51,8 +52,11 @@ def configure_logs(settings: Settings) -> None:
     cut = not settings.log_prompts
     json = (_CutJson if cut else JsonFormatter)(FIELDS, style="{", rename_fields=NAMES, json_ensure_ascii=False)
     text = (_CutText if cut else logging.Formatter)(TEXT, style="{")
+    formatter: logging.Formatter = json if settings.log_format is LogFormat.JSON else text
+    formatter.converter = time.gmtime
+    formatter.default_time_format, formatter.default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(json if settings.log_format is LogFormat.JSON else text)
+    handler.setFormatter(formatter)
     handler.addFilter(_identified)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     log.setLevel(logging.INFO)
@@ -64,6 +68,7 @@ def configure_logs(settings: Settings) -> None:
 
 def _identified(record: logging.LogRecord) -> bool:
     record.request_id = request_id.get()
+    vars(record).pop("color_message", None)  # uvicorn's, of the message for terminals
     return True
 
 

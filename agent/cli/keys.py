@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from pydantic import TypeAdapter, ValidationError
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from agent.cli.terminal import WRONG, console, errors, fail, read_policies, read_settings
@@ -71,29 +71,18 @@ def create(
 
 @app.command("list")
 def list_keys() -> None:
-    """One line for each key: its first letters, its tenant, the terms, and whether it still holds.
+    """One line for each key: its first letters, its tenant, the terms, when it was made and when it ends (UTC).
 
     Example: propriety keys list
 
     Exit status: 0 listed; 1 the database cannot be used.
     """
-    table = Table("key", "tenant", "scopes", "locales", "default", "audience", "detector", "limits", "made", "ends")
+    table = Table("key", "tenant", Column("terms", overflow="fold"), "made", "ends")
     with _tenants() as tenants:
         for key in tenants.all_keys():
-            terms = key.tenant.terms
-            limits = f"{terms.per_minute or '∞'}/min, {terms.concurrent or '∞'} at once"
-            table.add_row(
-                f"{key.hint}…",
-                key.tenant.name,
-                " ".join(terms.scopes),
-                " ".join(terms.locales or ["all"]),
-                terms.default_locale,
-                terms.audience,
-                terms.detector,
-                limits,
-                f"{key.created_at:%Y-%m-%d %H:%M}",
-                f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "",
-            )
+            ends = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else ""
+            made = f"{key.created_at:%Y-%m-%d %H:%M}"
+            table.add_row(f"{key.hint}…", key.tenant.name, _told(key.tenant.terms), made, ends)
     console.print(table)
 
 
@@ -122,6 +111,19 @@ def revoke(tenant: TenantName) -> None:
     """
     with _tenants() as tenants:
         console.print(f"{tenants.revoke(tenant)} keys of {tenant} have ended")
+
+
+def _told(terms: Terms) -> str:
+    parts = [
+        " ".join(terms.scopes),
+        f"in {', '.join(terms.locales)}" if terms.locales else "in all places",
+        terms.default_locale and f"else {terms.default_locale}",
+        terms.audience and f"for {terms.audience}",
+        terms.detector and f"by {terms.detector}",
+        terms.per_minute and f"{terms.per_minute} a minute",
+        terms.concurrent and f"{terms.concurrent} at once",
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 @contextmanager

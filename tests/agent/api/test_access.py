@@ -1,14 +1,19 @@
 """Keys, scopes and terms, over HTTP and with the official client."""
 
+import asyncio
 import threading
 from copy import copy
+from io import StringIO
 
 import httpx
 import openai
 import pytest
+from rich.console import Console
 
 from agent.api.app import create_app
 from agent.database import open_database
+from agent.demo import show_demo
+from agent.preflight import StartError
 from agent.schema import Detector
 from agent.settings import Settings
 from agent.tenants import Scope, Tenants, Terms
@@ -128,8 +133,6 @@ def test_requests_at_once_are_counted_until_they_are_answered(client, moderator,
     judge = type(moderator).moderate
 
     async def slow(self, *arguments):
-        import asyncio
-
         asked.set()
         await asyncio.to_thread(go.wait, 10)
         return await judge(self, *arguments)
@@ -165,8 +168,6 @@ def test_without_any_key_this_machine_alone_is_served(url, moderator):
 
 
 def _status(app, address):
-    import asyncio
-
     async def ask():
         transport = httpx.ASGITransport(app, client=(address, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
@@ -182,3 +183,13 @@ def test_the_first_key_ends_what_was_open(moderator, serve, tmp_path):
     assert _status(app, "127.0.0.1") == 200
     app.state.tenants.create("acme", Terms(scopes=BOTH))
     assert _status(app, "127.0.0.1") == 401
+
+
+def test_the_sample_conversation_is_sent_with_the_key_of_the_settings(keyed, tenants, worker, tmp_path):
+    key = tenants[1].create("demo", Terms(scopes=BOTH))
+    port = httpx.URL(keyed).port
+    settings = Settings(port=port, generator_url=worker, output_dir=tmp_path, api_key=key)
+    show_demo(settings, Console(file=StringIO()))
+    assert (tmp_path / "demo-ar-SA.png").exists()
+    with pytest.raises(StartError, match="invalid_api_key"):
+        show_demo(settings.model_copy(update={"api_key": None}), Console(file=StringIO()))

@@ -32,7 +32,7 @@ def test_a_key_is_printed_alone_and_once_and_holds_the_terms():
     listed = run("list").output
     assert key not in listed
     assert key[:8] in listed
-    assert "ar-SA" in listed
+    assert "moderate draw; in ar-SA; else ar-SA; 16 at once" in listed
 
 
 def test_rotate_and_revoke_end_keys():
