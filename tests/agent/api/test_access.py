@@ -4,6 +4,7 @@ import asyncio
 import threading
 from copy import copy
 from io import StringIO
+from itertools import pairwise
 
 import httpx
 import openai
@@ -193,3 +194,26 @@ def test_the_sample_conversation_is_sent_with_the_key_of_the_settings(keyed, ten
     assert (tmp_path / "demo-ar-SA.png").exists()
     with pytest.raises(StartError, match="invalid_api_key"):
         show_demo(settings.model_copy(update={"api_key": None}), Console(file=StringIO()))
+
+
+def test_no_answer_of_twenty_tenants_at_once_crosses_over(keyed, tenants):
+    """Each asks with its own words; what each is told, and may look up, is its own."""
+    names = [f"crowd-{number}" for number in range(20)]
+    keys = {name: tenants[1].create(name, Terms(scopes=BOTH, per_minute=None, concurrent=None)) for name in names}
+
+    async def ask(client: httpx.AsyncClient, name: str, number: int) -> tuple[str, str]:
+        head, prompt = {"Authorization": f"Bearer {keys[name]}"}, f"a tree of {name}, number {number}"
+        answer = await client.post("/v1/moderations", json={"input": prompt}, headers=head)
+        decision = answer.json()["results"][0]["decision"]
+        assert decision["prompt"] == prompt
+        return name, decision["id"]
+
+    async def all_of_them() -> None:
+        async with httpx.AsyncClient(base_url=keyed, timeout=60, trust_env=False) as client:
+            told = await asyncio.gather(*(ask(client, name, number) for number in range(15) for name in names))
+            for (name, verdict), (other, _) in pairwise(told):
+                for who, status in ((name, 200), (other, 404)):
+                    head = {"Authorization": f"Bearer {keys[who]}"}
+                    assert (await client.get(f"/v1/verdicts/{verdict}", headers=head)).status_code == status
+
+    asyncio.run(all_of_them())
