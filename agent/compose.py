@@ -7,6 +7,7 @@ turn left out costs the user's intent, never safety.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,6 +73,30 @@ class Turn:
     text: str
     complete: bool
     refused: bool
+
+
+class BadPromptError(ValueError):
+    """The prompt is empty, too long, or no text: nothing to judge."""
+
+
+def composed(messages: Sequence[ChatMessage], limit: int) -> str:
+    """The prompt that a chat makes, of at most `limit` characters.
+
+    Raises:
+        BadPromptError: there is nothing to judge, or it is too long, or no plain text.
+    """
+    longest = max((len(message.content) for message in messages), default=0)
+    if longest > limit:
+        raise BadPromptError(f"the prompt has {longest} characters, at most {limit} are judged")
+    try:
+        prompt = compose(messages)
+    except ValueError:
+        raise BadPromptError("the prompt is empty; say what to draw") from None
+    if len(prompt) > limit:
+        raise BadPromptError(f"the turns of the chat make {len(prompt)} characters, at most {limit} are judged")
+    if any(unicodedata.category(c) == "Cs" or (unicodedata.category(c) == "Cc" and c not in "\t\r\n") for c in prompt):
+        raise BadPromptError("the prompt has control characters or lone surrogates; send plain Unicode text")
+    return prompt
 
 
 def compose(messages: Sequence[ChatMessage]) -> str:

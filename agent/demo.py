@@ -25,7 +25,9 @@ def show_demo(settings: Settings, console: Console) -> None:
     settings.output_dir.mkdir(parents=True, exist_ok=True)
     host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
     timeout_s = settings.generator_timeout_s + settings.llm_timeout_s
-    with httpx.Client(base_url=f"http://{host}:{settings.port}", timeout=timeout_s, trust_env=False) as client:
+    headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
+    url = f"http://{host}:{settings.port}"
+    with httpx.Client(base_url=url, headers=headers, timeout=timeout_s, trust_env=False) as client:
         for locale in LOCALES:
             _converse(client, settings, locale, console)
 

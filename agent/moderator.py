@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 import time
-import unicodedata
 import uuid
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from threading import Lock
 
-from agent.compose import compose
-from agent.concepts import ConceptIndex, concepts_under, encode_missing, load_bank
-from agent.decide import Decision, decide, stronger
+from agent.answer import Outcome, answer, undetected
+from agent.cache import cache_key, open_cache
+from agent.compose import BadPromptError as BadPromptError
+from agent.compose import composed
+from agent.concepts import ConceptIndex
+from agent.decide import decide
 from agent.detect import Reading, detect
 from agent.encoder import load_encoder
+from agent.exemplars import Exemplars, follow
 from agent.judge import judge
 from agent.llm import LLMUnavailableError, chat_model
+from agent.logs import log_decision
+from agent.metrics import BROKEN, READ_AT, count_decision
 from agent.normalise import variants
 from agent.policy import BASE, Policy, Rule
-from agent.policy_files import load_policies, lookup
+from agent.policy_files import PolicyError, lookup
 from agent.record import DecisionLog
+from agent.reviews import Review, Reviewed, Reviews
 from agent.rewrite import rewrite
-from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Status, Verdict, Violation
+from agent.rulebook import Rulebook, stamp
+from agent.schema import Action, Category, ChatMessage, Detector, Status, Verdict
 from agent.settings import Settings
-from agent.vectors import kept_vectors
+from agent.tracing import step
 
 log = logging.getLogger("propriety")
 
@@ -32,15 +41,14 @@ log = logging.getLogger("propriety")
 BLOCKED_UNJUDGED = {Category.SEXUAL_CONTENT, Category.SEX_RELATED_CRIMES, Category.CHILD_SEXUAL_EXPLOITATION}
 
 
-class BadPromptError(ValueError):
-    """The prompt is empty, too long, or no text: nothing to judge."""
+@dataclass(frozen=True)
+class _Case:
+    """What a prompt is read by; the tenant is None where no person's word is followed."""
 
-
-class _Outcome(NamedTuple):
-    reading: Reading
-    decision: Decision
-    safe_prompt: str | None
-    fidelity: float | None
+    policy: Policy
+    index: ConceptIndex
+    detector: Detector
+    tenant: str | None
 
 
 class Moderator:
@@ -50,56 +58,103 @@ class Moderator:
     """
 
     def __init__(self, settings: Settings, policies: dict[str, Policy] | None = None) -> None:
-        """`policies` are those of the settings, or others that are tried."""
-        self.settings = settings
-        self.policies = policies or load_policies(settings.policies_dir)
-        self._bank, self._encoder = load_bank(settings.policies_dir), load_encoder(settings.encoder)
-        with kept_vectors(settings.data_dir, self._encoder) as self._vectors:
-            for policy in self.policies.values():
-                encode_missing(concepts_under(policy, self._bank), self._encoder, self._vectors)
-        self._indexes = dict[str, ConceptIndex]()
-        self._model = chat_model(settings)
-        self._log = DecisionLog(settings.decision_log_url)
+        """`policies` are those of the settings, or others that are tried.
 
-    async def moderate(self, messages: Sequence[ChatMessage], locale: str, detector: Detector | None = None) -> Verdict:
-        """Judge a chat, and rewrite what offends.
+        `seen` is the `stamp` of the files when they were last read, `trouble` what was wrong with them then.
+        """
+        self.settings, self._encoder = settings, load_encoder(settings.encoder)
+        self.seen = stamp(settings.policies_dir)
+        self._book = Rulebook(settings.policies_dir, settings.data_dir, self._encoder, policies)
+        self.trouble: str | None = None
+        READ_AT.set_to_current_time()
+        self._reloading = Lock()
+        self._model = chat_model(settings)
+        self._log, self._cache = DecisionLog(settings), open_cache(settings)
+        self.reviews, self._exemplars = Reviews(self._log.database, settings), Exemplars(self._encoder)
+        self._reviewed: tuple[object, ...] | None = None
+        self.follow_reviews()
+
+    @property
+    def policies(self) -> dict[str, Policy]:
+        """The policies in force."""
+        return self._book.policies
+
+    def reload(self) -> None:
+        """Read the policies anew, and serve them from the next request on; those before go on being served meanwhile.
+
+        Raises:
+            PolicyError: a file is wrong; those before go on being served, and `trouble` says why.
+        """
+        with self._reloading:
+            self.seen = stamp(self.settings.policies_dir)
+            try:
+                self._book = Rulebook(self.settings.policies_dir, self.settings.data_dir, self._encoder)
+            except PolicyError as error:
+                self.trouble = str(error)
+                BROKEN.set(1)
+                log.error("the policies of before go on being served, because one is broken: %s", error)
+                raise
+            self.trouble = None
+            BROKEN.set(0)
+            READ_AT.set_to_current_time()
+        log.info("the policies were read anew: %d of them", len(self.policies))
+
+    def review(self, verdict_id: str, review: Review) -> Reviewed | None:
+        """Keep a person's word on a decision; prompts that are nearly the same follow it from now on.
+
+        Returns None where there is no such decision.
+
+        Raises:
+            ReviewError: it cannot be overturned like that.
+        """
+        if (found := self.reviews.find(verdict_id)) is None:
+            return None
+        self.reviews.write(found.entry, review, self.policies)
+        self.follow_reviews()
+        return found._replace(review=review)
+
+    def follow_reviews(self) -> None:
+        """Follow the prompts that were overturned, also by other processes."""
+        if (mark := self.reviews.mark()) != self._reviewed:
+            self._exemplars.load(self.reviews.exemplars())
+            self._reviewed = mark
+
+    async def moderate(
+        self, messages: Sequence[ChatMessage], locale: str, detector: Detector | None = None, tenant: str = ""
+    ) -> Verdict:
+        """Judge a chat for a tenant, and rewrite what offends. The decision log has the verdict before the caller has.
 
         Raises:
             UnknownLocaleError: the locale is malformed or unregistered.
             BadPromptError: there is nothing to judge, or more than `max_prompt_chars`.
         """
-        started, timings = time.perf_counter(), dict[str, float]()
-        prompt = self._composed(messages)
-        tag, policy = lookup(self.policies, locale)
-        try:
-            outcome = await self._decide(prompt, policy, detector or self.settings.detector or policy.detector, timings)
-        except Exception:
-            log.exception("no detector could answer; fail_open is %s", self.settings.fail_open)
-            outcome = _undetected(prompt, self.settings.fail_open)
-        reading, decision, safe_prompt, fidelity = outcome
-        timings["total"] = _ms_since(started)
-        verdict = Verdict(
-            id=f"verdict-{uuid.uuid4().hex}",
-            status=reading.status,
-            action=decision.action,
-            severity=decision.severity,
-            flagged=bool(reading.violations),
-            score=reading.score,
-            violations=reading.violations,
-            prompt=prompt,
-            safe_prompt=safe_prompt,
-            fidelity=fidelity,
-            wxi=decision.wxi,
-            tau_gc=decision.tau_gc,
-            stronger=stronger(decision, policy),
-            locale=tag,
-            policy=PolicyRef(locale=policy.locale, version=policy.version.isoformat(), hash=policy.hash),
-            model=f"{self._encoder.name}+{self.settings.llm_model}" if reading.answers else self._encoder.name,
-            message=self._message(policy, decision, reading.violations),
-            timings_ms=timings,
-        )
-        await asyncio.to_thread(self._log.write, verdict)
+        started = time.perf_counter()
+        prompt, book = composed(messages, self.settings.max_prompt_chars), self._book
+        tag, policy = lookup(book.policies, locale)
+        chosen = detector or self.settings.detector or policy.detector
+        case = _Case(policy, book.index(policy), chosen, tenant)
+        editions = book.edition(policy), self._exemplars.edition(tenant, policy)
+        key = cache_key(*editions, tag, chosen, self._encoder.name, self.settings.llm_model, prompt)
+        known = await self._cache.get(key)
+        judged = known or await self._judge(prompt, tag, case)
+        timings = {**({"cache": _ms_since(started)} if known else judged.timings_ms), "total": _ms_since(started)}
+        verdict = judged.model_copy(update={"id": f"verdict-{uuid.uuid4().hex}", "timings_ms": timings})
+        await asyncio.to_thread(self._log.write, verdict, tenant)
+        count_decision(verdict, tenant)
+        log_decision(verdict, tenant, self.settings.log_prompts)
+        if known is None and verdict.status is Status.OK:
+            await self._cache.put(key, verdict)
         return verdict
+
+    def purge(self) -> int:
+        """Delete the decisions that are older than `retention_days`; says how many there were."""
+        if self.settings.retention_days is None:
+            return 0
+        return self._log.purge(dt.datetime.now(dt.UTC) - dt.timedelta(days=self.settings.retention_days))
+
+    def logged(self, verdict_id: str, tenant: str = "") -> Verdict | None:
+        """A verdict given before, or None where that tenant was given none of that id."""
+        return self._log.read(verdict_id, tenant)
 
     async def read(self, prompt: str, policy: Policy, detector: Detector | None = None) -> Reading:
         """Judge one prompt and leave it there: nothing is rewritten or logged. For measuring, under any policy.
@@ -108,7 +163,8 @@ class Moderator:
             BadPromptError: as `moderate`.
         """
         chosen = detector or self.settings.detector or policy.detector
-        return await self._read(self._composed([ChatMessage(role="user", content=prompt)]), policy, chosen)
+        prompt = composed([ChatMessage(role="user", content=prompt)], self.settings.max_prompt_chars)
+        return await self._read(prompt, _Case(policy, self._book.index(policy), chosen, None))
 
     async def ask(self, policy: Policy, rule: Rule, prompt: str) -> float:
         """What the LLM alone says of a prompt under one rule, as `judge` returns it. For checking a rule.
@@ -131,81 +187,65 @@ class Moderator:
             llm = "ok"
         except LLMUnavailableError as error:
             llm = f"degraded: {error}"
-        return {"policies": "ok", "index": "ok", "llm": llm}
+        policies = "ok" if self.trouble is None else f"degraded: those of before are served, since {self.trouble}"
+        return {"policies": policies, "index": "ok", "llm": llm}
 
-    def _index(self, policy: Policy) -> ConceptIndex:
-        """Built when first asked for, from vectors at hand: there are more policies than a platform uses."""
-        if policy.hash not in self._indexes:
-            self._indexes[policy.hash] = ConceptIndex(policy, self._bank, self._encoder, self._vectors)
-        return self._indexes[policy.hash]
-
-    def _composed(self, messages: Sequence[ChatMessage]) -> str:
-        limit, longest = self.settings.max_prompt_chars, max((len(message.content) for message in messages), default=0)
-        if longest > limit:
-            raise BadPromptError(f"the prompt has {longest} characters, at most {limit} are judged")
+    async def _judge(self, prompt: str, tag: str, case: _Case) -> Verdict:
+        timings = dict[str, float]()
         try:
-            prompt = compose(messages)
-        except ValueError:
-            raise BadPromptError("the prompt is empty; say what to draw") from None
-        if len(prompt) > limit:
-            raise BadPromptError(f"the turns of the chat make {len(prompt)} characters, at most {limit} are judged")
-        if any(
-            unicodedata.category(c) == "Cs" or (unicodedata.category(c) == "Cc" and c not in "\t\r\n") for c in prompt
-        ):
-            raise BadPromptError("the prompt has control characters or lone surrogates; send plain Unicode text")
-        return prompt
+            outcome = await self._decide(prompt, case, timings)
+        except Exception:
+            log.exception("no detector could answer; fail_open is %s", self.settings.fail_open)
+            outcome = undetected(prompt, self.settings.fail_open)
+        asked = bool(outcome.reading.answers)
+        model = f"{self._encoder.name}+{self.settings.llm_model}" if asked else self._encoder.name
+        return answer(outcome, prompt, tag, case.policy, model, timings)
 
-    async def _decide(self, prompt: str, policy: Policy, detector: Detector, timings: dict[str, float]) -> _Outcome:
-        started = time.perf_counter()
-        reading = await self._read(prompt, policy, detector)
-        timings["detect"] = _ms_since(started)
-        decision = decide(reading.violations, policy)
-        unjudged = detector is Detector.NEAREST or reading.status is not Status.OK
+    async def _decide(self, prompt: str, case: _Case, timings: dict[str, float]) -> Outcome:
+        with step("detect", timings):
+            reading = await self._read(prompt, case)
+        decision = decide(reading.violations, case.policy)
+        unjudged = case.detector is Detector.NEAREST or reading.status is not Status.OK
         if unjudged and any(violation.category in BLOCKED_UNJUDGED for violation in reading.violations):
             decision = decision._replace(action=Action.BLOCK, wxi=None, tau_gc=None)
         safe_prompt: str | None = prompt if decision.action is Action.ALLOW else None
         if decision.action is Action.REWRITE:
-            rewriting = time.perf_counter()
-            safe_prompt = await rewrite(
-                prompt,
-                reading,
-                lambda text: self._read(text, policy, detector),
-                self.similarity,
-                self._model if detector is not Detector.NEAREST and reading.status is Status.OK else None,
-                self.settings.rewrite_attempts,
-            )
-            timings["rewrite"] = _ms_since(rewriting)
-        if safe_prompt is None:
-            return _Outcome(reading, decision._replace(action=Action.BLOCK, wxi=None, tau_gc=None), None, None)
-        fidelity = await asyncio.to_thread(self.similarity, prompt, safe_prompt)
-        return _Outcome(reading, decision, safe_prompt, fidelity)
+            statuses = [reading.status]
 
-    async def _read(self, prompt: str, policy: Policy, detector: Detector) -> Reading:
-        """Raw and normalised text are both read, and what either breaks counts."""
-        index = self._index(policy)
-        reading = (detect(text, policy, detector, index, self._model) for text in variants(prompt))
+            async def read(text: str) -> Reading:
+                again = await self._read(text, case)
+                statuses.append(again.status)
+                return again
+
+            with step("rewrite", timings):
+                safe_prompt = await rewrite(
+                    prompt,
+                    reading,
+                    read,
+                    self.similarity,
+                    self._model if case.detector is not Detector.NEAREST and reading.status is Status.OK else None,
+                    self.settings.rewrite_attempts,
+                )
+            if Status.DEGRADED in statuses:  # the LLM went while candidates were judged
+                reading = reading._replace(status=Status.DEGRADED)
+        if safe_prompt is None:
+            return Outcome(reading, decision._replace(action=Action.BLOCK, wxi=None, tau_gc=None), None, None)
+        fidelity = await asyncio.to_thread(self.similarity, prompt, safe_prompt)
+        return Outcome(reading, decision, safe_prompt, fidelity)
+
+    async def _read(self, prompt: str, case: _Case) -> Reading:
+        """Raw and normalised text are both read, and what either breaks counts; a person's word goes before."""
+        policy, index, tenant = case.policy, case.index, case.tenant
+        reading = (detect(text, policy, case.detector, index, self._model) for text in variants(prompt))
         readings = sorted(await asyncio.gather(*reading), key=lambda reading: reading.score)
         violations = {violation.rule_id: violation for reading in readings for violation in reading.violations}
         status = next((r.status for r in readings if r.status is not Status.OK), Status.OK)
         answers = {rule_id: answer for reading in readings for rule_id, answer in reading.answers.items()}
-        return readings[-1]._replace(violations=list(violations.values()), status=status, answers=answers)
-
-    def _message(self, policy: Policy, decision: Decision, violations: list[Violation]) -> str | None:
-        if decision.action is Action.ALLOW:
-            return None
-        general = policy.message.block if decision.action is Action.BLOCK else policy.message.rewrite
-        if not violations:
-            return policy.say(general)
-        worst = max(violations, key=lambda violation: violation.severity.rank)
-        return f"{policy.say(general)} {policy.say(policy.rules_by_id[worst.rule_id].message)}"
-
-
-def _undetected(prompt: str, fail_open: bool) -> _Outcome:
-    """With both detectors gone the risk counts as the highest, and nothing passes unless a setting says so."""
-    reading = Reading([], 1.0, status=Status.ERROR)
-    if fail_open:
-        return _Outcome(reading, Decision(Action.ALLOW, None, 0.0, 0.0), prompt, 1.0)
-    return _Outcome(reading, Decision(Action.BLOCK, None, None, None), None, None)
+        read = readings[-1]._replace(violations=list(violations.values()), status=status, answers=answers)
+        if tenant is None or not self._exemplars.edition(tenant, policy):
+            return read
+        exemplar = await asyncio.to_thread(self._exemplars.nearest, prompt, tenant, policy)
+        return read if exemplar is None else await asyncio.to_thread(follow, read, prompt, exemplar, policy, index)
 
 
 def _ms_since(started: float) -> float:

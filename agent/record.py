@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, DateTime, String, Text, create_engine, make_url, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy import JSON, DateTime, Index, String, Text, delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from agent.database import Base, open_database
 from agent.schema import Verdict
-
-
-class Base(DeclarativeBase):
-    pass
+from agent.sealing import Seal
+from agent.settings import Settings
 
 
 class DecisionRow(Base):
     """One verdict; the columns are what one filters by, `verdict` is all of it."""
 
     __tablename__ = "decisions"
+    __table_args__ = (Index("ix_decisions_tenant", "tenant", "created_at"),)
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     created_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), index=True)
+    tenant: Mapped[str] = mapped_column(String(64), server_default="")
     locale: Mapped[str] = mapped_column(String(64), index=True)
     policy_version: Mapped[str] = mapped_column(String(32))
     policy_hash: Mapped[str] = mapped_column(String(64), index=True)
@@ -35,22 +35,28 @@ class DecisionRow(Base):
     verdict: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
+class Entry(NamedTuple):
+    """One decision as it lies in the log; the time is UTC."""
+
+    created_at: dt.datetime
+    tenant: str
+    verdict: Verdict
+
+
 class DecisionLog:
     """Writes verdicts to any database that SQLAlchemy speaks; may be used from several threads."""
 
-    def __init__(self, url: str) -> None:
-        """Open `url`; tables that are missing, and SQLite's folder, are made."""
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
-            Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-        self._engine = create_engine(parsed)
-        Base.metadata.create_all(self._engine)
+    def __init__(self, settings: Settings) -> None:
+        """Open the settings' database, as `open_database` does; prompts are kept as the settings say."""
+        self.database, self._seal = open_database(settings.decision_log_url), Seal(settings)
 
-    def write(self, verdict: Verdict) -> None:
-        """Store one verdict, committed when this returns."""
+    def write(self, verdict: Verdict, tenant: str = "") -> None:
+        """Store one verdict of a tenant's prompt, committed when this returns."""
+        prompt, closed = self._seal.close(verdict)
         row = DecisionRow(
             id=verdict.id,
             created_at=dt.datetime.now(dt.UTC),
+            tenant=tenant,
             locale=verdict.locale,
             policy_version=verdict.policy.version,
             policy_hash=verdict.policy.hash,
@@ -58,33 +64,49 @@ class DecisionLog:
             status=verdict.status.value,
             action=verdict.action.value,
             severity=verdict.severity.value if verdict.severity else None,
-            prompt=verdict.prompt,
-            verdict=verdict.model_dump(mode="json"),
+            prompt=prompt,
+            verdict=closed,
         )
-        with Session(self._engine) as session, session.begin():
+        with Session(self.database) as session, session.begin():
             session.add(row)
 
-    def read(self, verdict_id: str) -> Verdict | None:
-        """The verdict of that id, or None."""
-        with Session(self._engine) as session:
-            row = session.get(DecisionRow, verdict_id)
-            return None if row is None else Verdict.model_validate(row.verdict)
+    def read(self, verdict_id: str, tenant: str = "") -> Verdict | None:
+        """The verdict of that id, or None where there is none of that tenant's."""
+        query = select(DecisionRow.verdict).where(DecisionRow.id == verdict_id, DecisionRow.tenant == tenant)
+        with Session(self.database) as session:
+            verdict = session.scalar(query)
+            return None if verdict is None else self._seal.open(verdict)
 
     def recent(self, limit: int) -> list[Verdict]:
         """The last `limit` verdicts, newest first."""
         query = select(DecisionRow.verdict).order_by(DecisionRow.created_at.desc()).limit(limit)
-        with Session(self._engine) as session:
-            return [Verdict.model_validate(verdict) for verdict in session.scalars(query)]
+        with Session(self.database) as session:
+            return [self._seal.open(verdict) for verdict in session.scalars(query)]
 
     def since(self, start: dt.datetime) -> Iterator[Verdict]:
         """The verdicts from `start` on, newest first."""
         query = select(DecisionRow.verdict).where(DecisionRow.created_at >= start)
-        with Session(self._engine) as session:
+        with Session(self.database) as session:
             for verdict in session.scalars(
                 query.order_by(DecisionRow.created_at.desc()).execution_options(yield_per=500)
             ):
-                yield Verdict.model_validate(verdict)
+                yield self._seal.open(verdict)
+
+    def entries(self, start: dt.datetime, tenant: str | None = None) -> Iterator[Entry]:
+        """All that is kept of the decisions from `start` on, oldest first; of one tenant where one is named."""
+        query = select(DecisionRow).where(DecisionRow.created_at >= start)
+        if tenant is not None:
+            query = query.where(DecisionRow.tenant == tenant)
+        with Session(self.database) as session:
+            for row in session.scalars(query.order_by(DecisionRow.created_at).execution_options(yield_per=500)):
+                yield Entry(row.created_at.replace(tzinfo=dt.UTC), row.tenant, self._seal.open(row.verdict))
+
+    def purge(self, before: dt.datetime) -> int:
+        """Delete the decisions of before that moment; says how many there were."""
+        with Session(self.database) as session, session.begin():
+            result = session.execute(delete(DecisionRow).where(DecisionRow.created_at < before))
+            return int(result.rowcount)  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Give the connections back."""
-        self._engine.dispose()
+        self.database.dispose()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from enum import StrEnum
 from importlib.resources import files
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +18,28 @@ from pydantic_settings import (
 )
 
 from agent.schema import Detector
+
+
+class LogFormat(StrEnum):
+    JSON = "json"
+    TEXT = "text"
+
+
+class Storage(StrEnum):
+    """How the decision log keeps prompts, rewritten ones and offending words too."""
+
+    CLEAR = "clear"
+    HASHED = "hashed"
+    ENCRYPTED = "encrypted"
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an IP address is this machine's own; a name is not."""
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
 
 EMBEDDED_LLM = "qwen2.5-coder-1.5b-propriety-w8a8"
 DEMO_GENERATOR = "demo"
@@ -39,6 +63,9 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address on which the agent's API listens.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port of the agent's API.")
+    api_key: SecretStr | None = Field(
+        default=None, description="Key that `propriety serve --demo` sends, where keys are configured."
+    )
 
     llm_url: str | None = Field(
         default=None,
@@ -97,12 +124,42 @@ class Settings(BaseSettings):
     )
     max_prompt_chars: int = Field(default=8000, ge=1, description="Longest prompt that is judged, in characters.")
 
+    session_ttl_s: float = Field(default=3600, gt=0, description="Seconds for which a turn of a conversation is kept.")
+    session_turns: int = Field(default=40, ge=2, description="Turns kept of a conversation, the last ones.")
+    session_most: int = Field(default=20_000, ge=2, description="Turns kept of a tenant, the last ones.")
+    cache_size: int = Field(
+        default=10_000, ge=0, description="Verdicts kept in memory, to answer the same with; 0: none."
+    )
+    cache_ttl_s: float = Field(default=3600, gt=0, description="Seconds after which a prompt is judged anew.")
+    redis_url: SecretStr | None = Field(
+        default=None, description="Redis that keeps verdicts in place of this process's memory (extra `redis`)."
+    )
+
     policies_dir: Path = Field(default=Path(str(files("policies"))), description="Folder of the policy files.")
+    policies_watch_s: float = Field(
+        default=2, gt=0, description="Seconds between two looks whether a policy file has changed."
+    )
     models_dir: Path = Field(default=Path("models"), description="Folder of the embedded LLM's weights.")
     data_dir: Path = Field(default=Path("data"), description="Folder of the decision log, the indexes and the logs.")
     output_dir: Path = Field(default=Path("out"), description="Folder in which pictures are saved.")
     database_url: str | None = Field(
         default=None, description="SQLAlchemy URL of the decision log; null is SQLite in `data_dir`."
+    )
+    prompt_storage: Storage = Field(
+        default=Storage.CLEAR, description="How the decision log keeps prompts; the last two need `prompt_key`."
+    )
+    prompt_key: SecretStr | None = Field(
+        default=None, description="Key of the stored prompts: 32 random bytes in URL-safe base64."
+    )
+    retention_days: float | None = Field(
+        default=None, gt=0, description="Age at which decisions are deleted, when the API starts; null: never."
+    )
+    log_format: LogFormat = Field(default=LogFormat.JSON, description="Of the API's log, on standard error.")
+    log_prompts: bool = Field(
+        default=False, description="Write prompts, and what exceptions quote of them, into the API's log."
+    )
+    otlp_endpoint: str | None = Field(
+        default=None, description="OTLP collector for traces, such as http://collector:4318 (extra `tracing`)."
     )
     startup_timeout_s: float = Field(default=900, gt=0, description="Seconds to wait for a part to become healthy.")
 
@@ -117,6 +174,23 @@ class Settings(BaseSettings):
         if (self.signing_cert is None) != (self.signing_key is None):
             raise ValueError("signing_cert and signing_key are set together or not at all")
         return self
+
+    @model_validator(mode="after")
+    def _what_is_not_clear_has_a_key(self) -> Self:
+        if self.prompt_storage is not Storage.CLEAR and self.prompt_key is None:
+            raise ValueError(f"prompt_key is missing: prompt_storage {self.prompt_storage} needs one")
+        try:
+            key = urlsafe_b64decode(self.prompt_key.get_secret_value()) if self.prompt_key is not None else bytes(32)
+        except ValueError:
+            key = b""
+        if len(key) != 32:
+            raise ValueError("prompt_key is to be 32 bytes in URL-safe base64, as `propriety audit key` makes them")
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the API can be reached from this machine alone."""
+        return self.host == "localhost" or is_loopback(self.host)
 
     @property
     def decision_log_url(self) -> str:

@@ -17,7 +17,9 @@ from threading import Event
 import httpx
 from pydantic import SecretStr
 from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 
+from agent.database import open_database
 from agent.demo import show_demo
 from agent.embedded.fetch import EmbeddedModelError
 from agent.embedded.prepare import prepare, server_command, server_environment
@@ -30,6 +32,7 @@ from agent.preflight import (
     check_python,
 )
 from agent.settings import EMBEDDED_LLM, Settings
+from agent.tenants import Tenants
 
 GRACE_S = 120.0  # a batch of pictures on a CPU
 QUIET_S = 2.0  # that stopping takes without a word
@@ -119,6 +122,7 @@ def plan(settings: Settings, parts: set[Part]) -> list[Child]:
         children.append(Child("generator", command, environment, url, "about 20 seconds"))
     if Part.API in parts:
         check_port_free(settings.host, settings.port, "PROPRIETY_PORT")
+        _check_keys(settings)
         command = [sys.executable, "-m", "uvicorn", "agent.api.app:create_app", "--factory"]
         command += ["--host", settings.host, "--port", str(settings.port)]
         host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
@@ -133,6 +137,20 @@ def plan(settings: Settings, parts: set[Part]) -> list[Child]:
         except EmbeddedModelError as error:
             raise StartError(str(error)) from None
     return children
+
+
+def _check_keys(settings: Settings) -> None:
+    try:
+        database = open_database(settings.decision_log_url)
+        configured = Tenants(database).configured()
+        database.dispose()
+    except (OSError, SQLAlchemyError) as error:
+        raise StartError(f"the database cannot be used: {error}. Mend PROPRIETY_DATABASE_URL.") from None
+    if not configured and not settings.loopback:
+        raise StartError(
+            f"no API key is configured, so {settings.host} would serve whoever can reach it. Make a key with "
+            "`propriety keys create NAME`, or set PROPRIETY_HOST to 127.0.0.1."
+        )
 
 
 def _environment(settings: Settings) -> dict[str, str]:

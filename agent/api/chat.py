@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from typing import Any, Literal
 from uuid import uuid4
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from agent.api.schema import MODEL, Asking, Content, LocaleHeader, detector_of, judge, moderator_of, text_of
+from agent.api.access import Asker
+from agent.api.conversations import judge_in, reply
+from agent.api.schema import MODEL, Asking, Content, LocaleHeader, detector_of, text_of
 from agent.schema import Action, ChatMessage, Strict, Verdict
+from agent.sessions import ConversationId
 
 router = APIRouter()
 
@@ -28,6 +31,7 @@ class ChatRequest(Asking):
     """OpenAI's fields; those that steer sampling are taken and have no effect, since a verdict is not sampled."""
 
     messages: list[Message] = Field(min_length=1, max_length=1000)
+    conversation_id: ConversationId | None = None
     n: int | None = Field(default=None, ge=1, le=1, description="One verdict a conversation.")
     stream: bool | None = False
     stream_options: dict[str, Any] | None = None
@@ -70,7 +74,7 @@ class ChatResponse(Strict):
 
 
 @router.post("/v1/chat/completions", response_model=ChatResponse)
-async def chat(request: Request, body: ChatRequest, header: LocaleHeader = None) -> ChatResponse | StreamingResponse:
+async def chat(caller: Asker, body: ChatRequest, header: LocaleHeader = None) -> ChatResponse | StreamingResponse:
     """The assistant's message is the prompt to draw, or on a block the explanation in the locale's language.
 
     A block has the `finish_reason` `content_filter`, also where nothing could judge (`verdict.status` is `error`).
@@ -80,14 +84,13 @@ async def chat(request: Request, body: ChatRequest, header: LocaleHeader = None)
         for index, message in enumerate(body.messages)
     ]
     locale = header if body.locale is None else body.locale
-    verdict = await judge(moderator_of(request), messages, locale, detector_of(body.model), "messages")
+    verdict = await judge_in(body.conversation_id, caller, messages, locale, detector_of(body.model), "messages")
     blocked = verdict.action is Action.BLOCK
-    text = verdict.message or "The prompt is blocked." if blocked else verdict.safe_prompt
     response = ChatResponse(
         id=f"chatcmpl-{uuid4().hex}",
         created=int(time.time()),
         model=body.model or MODEL,
-        choices=[Choice(message=Reply(content=text or ""), finish_reason="content_filter" if blocked else "stop")],
+        choices=[Choice(message=Reply(content=reply(verdict)), finish_reason="content_filter" if blocked else "stop")],
         verdict=verdict,
     )
     return StreamingResponse(_events(response), media_type="text/event-stream") if body.stream else response

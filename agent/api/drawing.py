@@ -11,6 +11,7 @@ from agent.api.backends import a1111, comfyui, openai, worker
 from agent.api.errors import ApiError
 from agent.api.finish import finish
 from agent.api.order import Drawn, Order
+from agent.logs import request_id
 from agent.settings import Backend, Settings
 
 BACKENDS: dict[Backend, Callable[[httpx.AsyncClient, Settings, Order], Awaitable[Drawn]]] = {
@@ -29,7 +30,9 @@ async def draw(settings: Settings, order: Order) -> Drawn:
             or is not there.
     """
     backend, url, key = settings.generator_backend, settings.generator_base_url, settings.generator_api_key
-    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    headers = {"X-Request-ID": request_id.get()} | (
+        {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    )
     name = "drawing worker" if backend is Backend.PROPRIETY else f"{backend} backend"
     mend = "mend PROPRIETY_GENERATOR_URL or PROPRIETY_GENERATOR_BACKEND"
     stranger = ApiError(503, f"What answers at {url} is no {name}; {mend}.", "generator_failed")

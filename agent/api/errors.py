@@ -12,6 +12,8 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent.logs import request_id
+from agent.metrics import REFUSED
 from agent.schema import Strict, Verdict
 
 MAX_BODY = 1 << 20
@@ -19,7 +21,9 @@ MAX_BODY = 1 << 20
 
 class Error(Strict):
     message: str = Field(description="What is wrong, and why.")
-    type: Literal["invalid_request_error", "server_error"] = Field(description="Whose fault it is.")
+    type: Literal["invalid_request_error", "requests", "server_error"] = Field(
+        description="Whose fault it is; `requests`: there are too many."
+    )
     param: str | None = Field(description="The field that is wrong, such as `messages[0].content`.")
     code: str = Field(description="What is wrong, for programs.")
     verdict: Verdict | None = Field(default=None, description="There only where the prompt was judged.")
@@ -85,7 +89,7 @@ def _error(
 ) -> JSONResponse:
     error = Error(
         message=_printable(message),
-        type="invalid_request_error" if status < 500 else "server_error",
+        type="server_error" if status >= 500 else "requests" if status == 429 else "invalid_request_error",
         param=param and _printable(param),
         code=code,
         verdict=verdict,
@@ -102,6 +106,8 @@ def _printable(text: str) -> str:
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     http = cast(HTTPException, error)
     if isinstance(http, ApiError):
+        if http.verdict is None:
+            REFUSED.labels(http.code).inc()
         return _error(http.status_code, http.detail, http.code, http.param, http.verdict, http.headers)
     # FastAPI hides what is wrong with a body that is no UTF-8, nested too deeply, or holds a number of 5,000 digits.
     if isinstance(error.__cause__, ValueError | RecursionError):
@@ -134,7 +140,8 @@ def _no_object(request: Request, body: Any) -> JSONResponse:
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
-    return _error(500, "The server failed to answer; its log says why. Nothing was allowed or drawn.", "internal_error")
+    message = "The server failed to answer; its log says why. Nothing was allowed or drawn."
+    return _error(500, message, "internal_error", headers={"X-Request-ID": request_id.get()})
 
 
 def _dotted(location: Sequence[str | int], node: Any) -> str:

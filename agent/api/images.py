@@ -12,11 +12,15 @@ from fastapi import APIRouter, Request
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from agent.api.access import Drawer
+from agent.api.conversations import judge_in, reply
 from agent.api.drawing import draw
 from agent.api.errors import ApiError
 from agent.api.order import MAX_SEED, Drawn, Order, Parameters
-from agent.api.schema import Asking, LocaleHeader, Text, detector_of, judge, moderator_of
+from agent.api.schema import Asking, LocaleHeader, Text, detector_of
+from agent.metrics import STEP_SECONDS
 from agent.schema import Action, ChatMessage, Status, Strict, Verdict
+from agent.sessions import ConversationId
 
 router = APIRouter()
 
@@ -27,6 +31,7 @@ class ImageRequest(Asking):
     """OpenAI's fields and `seed`; those that choose a style are taken and have no effect."""
 
     prompt: Text
+    conversation_id: ConversationId | None = None
     n: int | None = Field(default=1, ge=1, le=10)
     size: Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}x[0-9]{1,5}|auto)$")] | None = Field(
         default=None, description="`WIDTHxHEIGHT` in pixels, or `auto`: the model's own, as where it is left out."
@@ -76,24 +81,27 @@ class ImageResponse(Strict):
 
 
 @router.post("/v1/images/generations")
-async def images(request: Request, body: ImageRequest, header: LocaleHeader = None) -> ImageResponse:
+async def images(request: Request, caller: Drawer, body: ImageRequest, header: LocaleHeader = None) -> ImageResponse:
     """Draws what the verdict lets through; a block is a 400, a failure to judge a 503, both with the verdict."""
-    moderator = moderator_of(request)
+    n = body.n or 1
+    caller.limits.charge(caller.tenant, n - 1)
     detector, size = detector_of(body.model), _size(body.size)
     locale = header if body.locale is None else body.locale
-    verdict = await judge(moderator, [ChatMessage(role="user", content=body.prompt)], locale, detector, "prompt")
+    verdict = await judge_in(
+        body.conversation_id, caller, [ChatMessage(role="user", content=body.prompt)], locale, detector, "prompt"
+    )
     if verdict.action is Action.BLOCK:
         failed = verdict.status is Status.ERROR
         raise ApiError(
             503 if failed else 400,
-            verdict.message or "The prompt is blocked.",
+            reply(verdict),
             "moderation_unavailable" if failed else "content_policy_violation",
             "prompt",
             verdict,
         )
-    n = body.n or 1
     seed = secrets.randbelow(MAX_SEED + 2 - n) if body.seed is None else body.seed
-    drawn = await _while_connected(request, draw(moderator.settings, Order.under(verdict, n, seed, size)))
+    with STEP_SECONDS.labels("draw").time():
+        drawn = await _while_connected(request, draw(caller.moderator.settings, Order.under(verdict, n, seed, size)))
     accounts = [
         Drawing(**parameters.model_dump(), notes=notes)
         for parameters, notes in zip(drawn.parameters, drawn.notes, strict=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import Field
 
+from agent.api.access import Asker
 from agent.api.schema import (
     MODEL,
     Asking,
@@ -17,7 +18,6 @@ from agent.api.schema import (
     TextPart,
     detector_of,
     judge,
-    moderator_of,
     text_of,
 )
 from agent.schema import Action, Category, ChatMessage, Detector, Strict, Verdict
@@ -73,20 +73,18 @@ class ModerationResponse(Strict):
 
 
 @router.post("/v1/moderations")
-async def moderations(request: Request, body: ModerationRequest, header: LocaleHeader = None) -> ModerationResponse:
+async def moderations(caller: Asker, body: ModerationRequest, header: LocaleHeader = None) -> ModerationResponse:
     """One result for a string or a list of parts; one for each of a list of strings.
 
     `flagged` is true for all that is not to be drawn as it stands: where a rule is violated, and, with no category
     named, where nothing could judge (`decision.status` is `error`), so that a client that reads nothing else is safe.
     """
-    moderator = moderator_of(request)
+    texts = _texts(body.input)
+    caller.limits.charge(caller.tenant, len(texts) - 1)
     detector: Detector | None = None if body.model in ALIASES else detector_of(body.model)
     locale = header if body.locale is None else body.locale
     verdicts = await asyncio.gather(
-        *(
-            judge(moderator, [ChatMessage(role="user", content=text)], locale, detector, param)
-            for param, text in _texts(body.input)
-        )
+        *(judge(caller, [ChatMessage(role="user", content=text)], locale, detector, param) for param, text in texts)
     )
     return ModerationResponse(
         id=f"modr-{uuid4().hex}", model=body.model or MODEL, results=[_result(verdict) for verdict in verdicts]

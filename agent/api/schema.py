@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import Header, Request
+from fastapi import Header
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
+from agent.api.access import Caller
 from agent.api.errors import ApiError
-from agent.moderator import BadPromptError, Moderator
+from agent.moderator import BadPromptError
 from agent.policy_files import UnknownLocaleError
 from agent.schema import ChatMessage, Detector, Strict, Verdict
 
@@ -96,11 +97,6 @@ def text_of(content: str | list[TextPart | ImagePart], param: str) -> str:
     return "\n".join(texts)
 
 
-def moderator_of(request: Request) -> Moderator:
-    moderator: Moderator = request.app.state.moderator
-    return moderator
-
-
 def detector_of(model: str | None) -> Detector | None:
     """The detector that a model name asks for; None leaves it to the policy.
 
@@ -116,17 +112,17 @@ def detector_of(model: str | None) -> Detector | None:
 
 
 async def judge(
-    moderator: Moderator, messages: Sequence[ChatMessage], locale: str | None, detector: Detector | None, param: str
+    caller: Caller, messages: Sequence[ChatMessage], locale: str | None, detector: Detector | None, param: str
 ) -> Verdict:
     """The verdict on a conversation; `param` names the field that holds it, for the errors.
 
     Raises:
-        ApiError: 400 where the locale or the prompt is no good.
+        ApiError: 400 where the locale or the prompt is no good, 403 where the caller may not have that.
     """
+    place, detector = caller.granted(locale, detector)
     try:
-        chosen = moderator.settings.default_locale if locale is None else locale
-        return await moderator.moderate(messages, chosen, detector)
-    except UnknownLocaleError as error:
+        return await caller.moderator.moderate(messages, place, detector, caller.tenant.name)
+    except UnknownLocaleError as error:  # an audience that a reload has just taken away
         raise ApiError(400, f"locale: {error}.", "unknown_locale", "locale") from None
     except BadPromptError as error:
         raise ApiError(400, f"{param}: {error}.", "invalid_prompt", param) from None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import evaluate, index, policy
+from agent.cli import audit, evaluate, index, keys, policy
 from agent.cli.generate import generate
 from agent.cli.moderate import moderate
 from agent.cli.terminal import WRONG, fail, read_settings
@@ -22,6 +22,8 @@ app.command()(moderate)
 app.command()(generate)
 app.add_typer(policy.app, name="policy")
 app.add_typer(index.app, name="index")
+app.add_typer(audit.app, name="audit")
+app.add_typer(keys.app, name="keys")
 app.add_typer(evaluate.app, name="evaluate")
 
 

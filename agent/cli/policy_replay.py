@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import re
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from agent.cli.terminal import (
     INTERRUPTED,
     WRONG,
     console,
+    duration,
     each,
     errors,
     fail,
@@ -32,8 +32,7 @@ from agent.moderator import BadPromptError, Moderator
 from agent.policy_files import UnknownLocaleError, lookup, read_yaml
 from agent.record import DecisionLog
 from agent.schema import ChatMessage, Detector, Status, Verdict
-
-UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+from agent.sealing import HASHED, SealError
 
 
 def replay(
@@ -52,15 +51,16 @@ def replay(
     Exit status: 0 replayed, whatever changes; 1 a policy or the decision log cannot be used; 2 an argument is wrong;
     130 interrupted.
     """
-    settings, start = read_settings(), dt.datetime.now(dt.UTC) - _duration(since)
+    settings, start = read_settings(), dt.datetime.now(dt.UTC) - duration(since, "--since")
     policies = read_policies(settings.policies_dir, instead=file)
     locale = str(read_yaml(file)["locale"])
     try:
-        log = DecisionLog(settings.decision_log_url)
+        log = DecisionLog(settings)
         logged = list(log.since(start))
         log.close()
-    except (OSError, SQLAlchemyError) as error:
+    except (OSError, SQLAlchemyError, SealError) as error:
         fail(f"the decision log cannot be read: {error}", WRONG)
+    unreadable = sum(verdict.prompt.startswith(HASHED) for verdict in logged)
     asked: dict[tuple[str, str], Verdict] = {}
     times = Counter[tuple[str, str]]()
     for verdict in logged:
@@ -68,7 +68,7 @@ def replay(
             concerned = locale in lookup(policies, verdict.locale)[1].lineage
         except UnknownLocaleError:  # an audience that is gone
             continue
-        if concerned and verdict.status is not Status.ERROR:
+        if concerned and verdict.status is not Status.ERROR and not verdict.prompt.startswith(HASHED):
             key = (verdict.locale, verdict.prompt)
             times[key] += 1
             asked.setdefault(key, verdict)
@@ -82,14 +82,10 @@ def replay(
         except KeyboardInterrupt:
             fail("interrupted; nothing was changed", INTERRUPTED)
     _print(chosen, again, times, locale, since, samples)
+    if unreadable:
+        errors.print(f"{unreadable} decisions were passed over, since their prompts are stored as hashes", style="red")
     if without := sum(verdict.status is Status.DEGRADED for verdict in again.values()):
         errors.print(f"{without} prompts were judged without the LLM, which did not answer", style="red")
-
-
-def _duration(text: str) -> dt.timedelta:
-    if not (match := re.fullmatch(r"(\d{1,4})([mhdw])", text)):
-        raise typer.BadParameter(f"{text!r} is not a number and m, h, d or w, such as 7d", param_hint="--since")
-    return dt.timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
 async def _again(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,11 +24,14 @@ from agent.moderator import Moderator
 from agent.policy import BASE, Policy
 from agent.policy_files import PolicyError, UnknownLocaleError, load_policies, lookup
 from agent.schema import Verdict
+from agent.sealing import SealError
 from agent.settings import Settings
 
 Item = TypeVar("Item")
 Key = TypeVar("Key")
 Line = TypeVar("Line", bound=BaseModel)
+
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 WRONG, UNUSABLE, BLOCKED, INTERRUPTED = 1, 2, 3, 130
 
@@ -58,7 +63,7 @@ def load_moderator(settings: Settings, policies: dict[str, Policy] | None = None
         return Moderator(settings, policies)
     except PolicyError as error:
         fail(error)
-    except (OSError, SQLAlchemyError) as error:
+    except (OSError, SQLAlchemyError, SealError) as error:
         fail(f"the moderator cannot start: {error}", WRONG)
 
 
@@ -80,6 +85,13 @@ def policy_of(policies: dict[str, Policy], locale: str) -> Policy:
         return lookup(policies, locale)[1]
     except UnknownLocaleError as error:
         fail(error)
+
+
+def duration(text: str, option: str) -> dt.timedelta:
+    """Of a number and a unit, such as 7d; `option` is named where it is none."""
+    if not (match := re.fullmatch(r"(\d{1,4})([mhdw])", text)):
+        raise typer.BadParameter(f"{text!r} is not a number and m, h, d or w, such as 7d", param_hint=option)
+    return dt.timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
 class _Once(logging.Filter):

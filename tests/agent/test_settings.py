@@ -52,3 +52,10 @@ def test_another_backend_without_its_address_is_refused() -> None:
 def test_a_signing_key_without_its_certificate_is_refused() -> None:
     with pytest.raises(ValidationError, match="together or not at all"):
         Settings(signing_key="key.pem")
+
+
+@pytest.mark.parametrize("key", [None, "", "short", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5"])
+def test_stored_prompts_are_hashed_or_encrypted_under_a_whole_key_only(key: str | None) -> None:
+    for storage in ("hashed", "encrypted"):
+        with pytest.raises(ValidationError, match="prompt_key"):
+            Settings(prompt_storage=storage, prompt_key=key)

@@ -16,9 +16,11 @@ import pytest
 from rich.console import Console
 
 from agent import preflight, stack
+from agent.database import open_database
 from agent.preflight import StartError, check_memory, check_port_free, check_python
 from agent.settings import Settings
 from agent.stack import Child, Part, plan, supervise
+from agent.tenants import Scope, Tenants, Terms
 
 SERVER = """
 import http.server, os, subprocess, sys
@@ -39,6 +41,11 @@ if lives_s:
     threading.Timer(lives_s, die).start()
 server.serve_forever()
 """
+
+
+@pytest.fixture(autouse=True)
+def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROPRIETY_DATA_DIR", str(tmp_path / "data"))
 
 
 @pytest.fixture
@@ -214,3 +221,18 @@ def test_the_worker_is_told_who_signs(monkeypatch: pytest.MonkeyPatch, free_port
     settings = Settings(generator_port=free_port, signing_cert=Path("chain.pem"), signing_key=Path("key.pem"))
     (worker,) = plan(settings, {Part.GENERATOR})
     assert worker.command[-4:] == ["--signing-cert", "chain.pem", "--signing-key", "key.pem"]
+
+
+def test_without_a_key_an_address_that_others_reach_is_refused_and_with_one_it_is_served(
+    monkeypatch: pytest.MonkeyPatch, free_port: int, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(stack, "check_memory", lambda needed_gb: None)
+    settings = Settings(host="0.0.0.0", port=free_port, database_url=f"sqlite:///{tmp_path}/keys.db")
+    with pytest.raises(StartError, match="propriety keys create"):
+        plan(settings, {Part.API})
+    for host in ("127.0.0.1", "localhost"):
+        assert plan(settings.model_copy(update={"host": host}), {Part.API})
+    database = open_database(settings.decision_log_url)
+    Tenants(database).create("acme", Terms(scopes=[Scope.MODERATE]))
+    database.dispose()
+    assert plan(settings, {Part.API})

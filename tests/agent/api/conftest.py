@@ -14,7 +14,8 @@ from fastapi.responses import JSONResponse
 
 from agent.api.app import create_app
 from agent.moderator import BadPromptError, Moderator
-from agent.policy_files import UnknownLocaleError, load_policies
+from agent.policy_files import load_policies
+from agent.rulebook import stamp
 from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Severity, Span, Status, Verdict, Violation
 from agent.settings import Settings
 
@@ -24,19 +25,29 @@ class ByWord:
 
     parts = {"policies": "ok"}
 
-    def __init__(self, generator_url: str) -> None:
-        self.settings = Settings(generator_url=generator_url)
-        self.policies = load_policies(self.settings.policies_dir)
+    def __init__(self, generator_url: str, data_dir: Path) -> None:
+        self.settings = Settings(generator_url=generator_url, data_dir=data_dir, database_url=None)
+        self.policies, self.seen = load_policies(self.settings.policies_dir), stamp(self.settings.policies_dir)
         self.asked: list[tuple[list[ChatMessage], str, Detector | None]] = []
+        self.given: dict[tuple[str, str], Verdict] = {}
 
     async def ready(self) -> dict[str, str]:
         return self.parts
 
-    async def moderate(self, messages: Sequence[ChatMessage], locale: str, detector: Detector | None = None) -> Verdict:
+    def purge(self) -> int:
+        return 0
+
+    def follow_reviews(self) -> None:
+        pass
+
+    def logged(self, verdict_id: str, tenant: str) -> Verdict | None:
+        return self.given.get((tenant, verdict_id))
+
+    async def moderate(
+        self, messages: Sequence[ChatMessage], locale: str, detector: Detector | None = None, tenant: str = ""
+    ) -> Verdict:
         self.asked.append((list(messages), locale, detector))
         prompt = messages[-1].content
-        if locale == "xx":
-            raise UnknownLocaleError("'xx' names no registered language")
         if not prompt.strip() or len(prompt) > 10_000:
             raise BadPromptError("the prompt is empty or longer than 10000 characters")
         if "crash" in prompt:
@@ -54,8 +65,8 @@ class ByWord:
             )
         ] if start >= 0 else []  # fmt: skip
         blocked = word == "gun" or "outage" in prompt
-        return Verdict(
-            id="v-1", status=Status.ERROR if "outage" in prompt else Status.OK,
+        verdict = Verdict(
+            id=f"v-{len(self.asked)}", status=Status.ERROR if "outage" in prompt else Status.OK,
             action=Action.BLOCK if blocked else Action.REWRITE if violations else Action.ALLOW,
             severity=severity if violations else None, flagged=bool(violations), score=0.9 if violations else 0.1,
             violations=violations, prompt=prompt, safe_prompt=None if blocked else prompt.replace("wine", "juice"),
@@ -63,6 +74,8 @@ class ByWord:
             tau_gc=None if blocked else 0.2, locale=locale, policy=PolicyRef(locale=locale, version="1", hash="0"),
             model="words", message="nicht erlaubt" if violations else None, timings_ms={"total": 1.0},
         )  # fmt: skip
+        self.given[tenant, verdict.id] = verdict
+        return verdict
 
 
 def _serve(app: FastAPI) -> Iterator[str]:
@@ -121,13 +134,13 @@ def worker(serve: Serve) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def by_word() -> type[ByWord]:
-    return ByWord
+def by_word(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ByWord]:
+    return lambda generator_url: ByWord(generator_url, tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="session")
-def moderator(worker: str) -> ByWord:
-    return ByWord(worker)
+def moderator(worker: str, by_word: Callable[[str], ByWord]) -> ByWord:
+    return by_word(worker)
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,7 @@ def test_when_the_caller_leaves_the_worker_is_left_too(serve, moderator):
 
     judge = copy(moderator)
     for worker in serve(app):
-        judge.settings = Settings(generator_url=worker)
+        judge.settings = judge.settings.model_copy(update={"generator_url": worker})
         for url in serve(create_app(judge)):
             with pytest.raises(httpx.ReadTimeout):
                 httpx.post(f"{url}/v1/images/generations", json={"prompt": "a tree"}, timeout=1)

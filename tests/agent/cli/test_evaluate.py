@@ -107,7 +107,7 @@ def test_nothing_goes_into_the_decision_log():
     from agent.record import DecisionLog
     from agent.settings import Settings
 
-    log = DecisionLog(Settings().decision_log_url)
+    log = DecisionLog(Settings())
     assert log.recent(1) == []
     log.close()
 

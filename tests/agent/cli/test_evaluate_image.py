@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from agent.cli import app
 from agent.record import DecisionLog
+from agent.settings import Settings
 from generator.demo_model.scenes import ATTRIBUTES
 
 UNSAFE = """id,prompt,safe_prompt,categories,seed
@@ -110,7 +111,7 @@ def test_without_a_column_the_agent_writes_the_safe_prompts_once():
         "a woman holding a wine glass": False,
         "a tree on a hill": True,
     }
-    assert len(DecisionLog("sqlite:///o/decisions.db").recent(10)) == 2
+    assert len(DecisionLog(Settings(database_url="sqlite:///o/decisions.db")).recent(10)) == 2
     report = Path("o/report.md").read_text()
     assert re.search(r"asked.csv: the agent's under ar-SA \w{12} ", report)
     assert "a tree on a hill: drawn as it is" in report

@@ -29,7 +29,7 @@ def replay(*arguments: object) -> Result:
 
 
 def test_what_would_change_is_counted_and_shown_and_nothing_is_logged(draft: Path) -> None:
-    before = DecisionLog(Settings().decision_log_url).recent(10)
+    before = DecisionLog(Settings()).recent(10)
     result = replay(draft)
     assert result.exit_code == 0, result.output
     assert "1 of 2 different prompts" in result.output
@@ -38,7 +38,7 @@ def test_what_would_change_is_counted_and_shown_and_nothing_is_logged(draft: Pat
     assert "allow allow 1" in lines
     assert f"ar-SA {WINE} rewrite (alcohol) allow 2" in lines
     assert "en-US" not in result.output
-    assert DecisionLog(Settings().decision_log_url).recent(10) == before
+    assert DecisionLog(Settings()).recent(10) == before
 
 
 def test_only_what_was_asked_since_then_is_decided_again(draft: Path) -> None:

@@ -25,7 +25,8 @@ def ask(serve: Callable[[Any], Iterator[str]], moderator: Any) -> Iterator[Ask]:
         def client(backend: FastAPI, path: str = "", **settings: Any) -> openai.OpenAI:
             url = stack.enter_context(contextmanager(serve)(backend))
             judge = copy(moderator)  # it has loaded the policies
-            judge.settings = Settings(generator_url=url + path, **settings)
+            here = {"data_dir": judge.settings.data_dir, "database_url": None}
+            judge.settings = Settings(generator_url=url + path, **here, **settings)
             api = stack.enter_context(contextmanager(serve)(create_app(judge)))
             return stack.enter_context(openai.OpenAI(base_url=f"{api}/v1", api_key="none", max_retries=0))
 

@@ -53,7 +53,7 @@ def test_a_checkpoint_can_be_named(ask, web_ui):
 def test_its_picture_is_signed_here_and_its_metadata_says_which_verdict_it_is_of(ask, web_ui):
     picture = ask(web_ui, generator_backend="a1111").images.generate(prompt="a glass of wine").data[0]
     file = base64.b64decode(picture.b64_json)
-    assert Image.open(io.BytesIO(file)).text["verdict_id"] == "v-1"
+    assert Image.open(io.BytesIO(file)).text["verdict_id"].startswith("v-")
     assert c2pa.Reader("image/png", io.BytesIO(file)).get_validation_state() == "Valid"
 
 

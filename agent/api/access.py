@@ -1,0 +1,106 @@
+"""Who asks, and what of it is granted: keys, scopes, limits, and the places and detectors of a tenant's terms."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from agent.api.errors import ApiError
+from agent.api.limits import Limits
+from agent.moderator import Moderator
+from agent.policy_files import UnknownLocaleError, lookup
+from agent.schema import Detector
+from agent.sessions import Sessions
+from agent.settings import is_loopback
+from agent.tenants import ANYONE, HINT, Scope, Tenant, Tenants
+
+OVERLAY = "-x-"
+
+_bearer = HTTPBearer(auto_error=False, description="A key made by `propriety keys create`; none where there is none.")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+
+
+class Caller(NamedTuple):
+    """A tenant whose request was let in, and who decides on it."""
+
+    tenant: Tenant
+    moderator: Moderator
+    limits: Limits
+    sessions: Sessions
+
+    def granted(self, locale: str | None, detector: Detector | None) -> tuple[str, Detector | None]:
+        """The locale and the detector that are used for those that a request names.
+
+        Raises:
+            ApiError: 400 where the locale is none, 403 where the tenant's terms do not have it, or the detector.
+        """
+        terms, settings, policies = self.tenant.terms, self.moderator.settings, self.moderator.policies
+        chosen = locale
+        if chosen is None:
+            chosen = terms.default_locale or settings.default_locale
+        try:
+            tag, policy = lookup(policies, chosen)
+            if terms.audience and policy.audience != terms.audience:
+                if policy.audience:
+                    message = f"locale: pictures are for the audience {terms.audience!r} here, not {policy.audience!r}."
+                    raise ApiError(403, message, "audience_not_allowed", "locale")
+                tag, policy = lookup(policies, f"{tag}{OVERLAY}{terms.audience}")
+        except UnknownLocaleError as error:
+            raise ApiError(400, f"locale: {error}.", "unknown_locale", "locale") from None
+        if terms.locales is not None and not any(_within(tag, place) for place in terms.locales):
+            message = f"locale: {tag!r} is none of this key's, which are {', '.join(terms.locales)}."
+            raise ApiError(403, message, "locale_not_allowed", "locale")
+        if self.tenant is ANYONE:
+            return tag, detector
+        own = terms.detector or settings.detector or policy.detector
+        if detector not in (None, own):
+            message = f"model: the detector is {own.value!r} here; ask for the model 'propriety'."
+            raise ApiError(403, message, "detector_not_allowed", "model")
+        return tag, own
+
+
+def _within(tag: str, language_range: str) -> bool:
+    """RFC 4647, section 3.3.1: `de` holds `de-AT`."""
+    return f"{tag.lower()}-".startswith(f"{language_range.lower()}-")
+
+
+async def _tenant(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Tenant:
+    tenants: Tenants = request.app.state.tenants
+    if not await asyncio.to_thread(tenants.configured):
+        if request.client and not is_loopback(request.client.host):
+            message = "No key is configured, so only this machine is served; make one with `propriety keys create`."
+            raise ApiError(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+        return ANYONE
+    if credentials is None:
+        message = "No API key is given; send it in the header Authorization: Bearer KEY."
+        raise ApiError(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+    tenant = await asyncio.to_thread(tenants.of, credentials.credentials)
+    if tenant is None:
+        message = f"The API key {credentials.credentials[:HINT]}… is not known, or has ended."
+        raise ApiError(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+    return tenant
+
+
+def _allowed(scope: Scope | None) -> Any:
+    async def admit(request: Request, credentials: Credentials) -> AsyncIterator[Caller]:
+        tenant, limits = await _tenant(request, credentials), request.app.state.limits
+        request.state.tenant = tenant.name
+        if scope is not None and scope not in tenant.terms.scopes:
+            raise ApiError(403, f"This key lacks the scope {scope.value!r}.", "missing_scope")
+        limits.enter(tenant)
+        try:
+            yield Caller(tenant, request.app.state.moderator, limits, request.app.state.sessions)
+        finally:
+            limits.leave(tenant)
+
+    return Depends(admit)
+
+
+Anyone = Annotated[Caller, _allowed(None)]
+Asker = Annotated[Caller, _allowed(Scope.MODERATE)]
+Drawer = Annotated[Caller, _allowed(Scope.DRAW)]
+Operator = Annotated[Caller, _allowed(Scope.ADMIN)]

@@ -1,0 +1,56 @@
+"""How much a tenant may ask: a token bucket of prompts and pictures a minute, and requests at once.
+
+By hand, since the libraries at hand count in windows, whose edges let twice the rate through. Counted by each process
+for itself, within its one event loop.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from agent.api.errors import ApiError
+from agent.tenants import Tenant
+
+
+class Limits:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds."""
+        self._clock = clock
+        self._tokens: dict[str, tuple[float, float]] = {}
+        self._running: Counter[str] = Counter()
+
+    def enter(self, tenant: Tenant) -> None:
+        """Count one request in; `leave` is called when it is done.
+
+        Raises:
+            ApiError: 429, with the seconds after which it may be tried again.
+        """
+        if (concurrent := tenant.terms.concurrent) is not None and self._running[tenant.name] >= concurrent:
+            raise _too_many(f"{concurrent} requests at once are served, and as many run already", 1)
+        if (per_minute := tenant.terms.per_minute) is not None:
+            tokens = self._refilled(tenant.name, per_minute)
+            if tokens < 1:
+                raise _too_many(f"{per_minute} prompts a minute are served", (1 - tokens) * 60 / per_minute)
+        self._running[tenant.name] += 1
+        self.charge(tenant, 1)
+
+    def charge(self, tenant: Tenant, count: int) -> None:
+        """Count prompts or pictures of a request that was let in; what is beyond the limit is owed, and waited for."""
+        if (per_minute := tenant.terms.per_minute) is not None:
+            self._tokens[tenant.name] = self._refilled(tenant.name, per_minute) - count, self._clock()
+
+    def leave(self, tenant: Tenant) -> None:
+        self._running[tenant.name] -= 1
+
+    def _refilled(self, name: str, per_minute: int) -> float:
+        tokens, since = self._tokens.get(name, (float(per_minute), 0.0))
+        return min(float(per_minute), tokens + (self._clock() - since) * per_minute / 60)
+
+
+def _too_many(reason: str, seconds: float) -> ApiError:
+    wait = max(math.ceil(seconds), 1)
+    message = f"Too many requests: {reason}. Try again after {wait} s."
+    return ApiError(429, message, "rate_limit_exceeded", headers={"Retry-After": str(wait)})

@@ -1,0 +1,219 @@
+"""Keys, scopes and terms, over HTTP and with the official client."""
+
+import asyncio
+import threading
+from copy import copy
+from io import StringIO
+from itertools import pairwise
+
+import httpx
+import openai
+import pytest
+from rich.console import Console
+
+from agent.api.app import create_app
+from agent.database import open_database
+from agent.demo import show_demo
+from agent.preflight import StartError
+from agent.schema import Detector
+from agent.settings import Settings
+from agent.tenants import Scope, Tenants, Terms
+
+BOTH = [Scope.MODERATE, Scope.DRAW]
+
+
+@pytest.fixture(scope="module")
+def tenants(tmp_path_factory):
+    url = f"sqlite:///{tmp_path_factory.mktemp('keys')}/keys.db"
+    database = open_database(url)
+    yield url, Tenants(database)
+    database.dispose()
+
+
+@pytest.fixture(scope="module")
+def keyed(tenants, moderator, worker, serve):
+    """The URL of an API for which keys are configured."""
+    tenants[1].create("first", Terms(scopes=BOTH))
+    judge = copy(moderator)
+    judge.settings = Settings(generator_url=worker, database_url=tenants[0])
+    yield from serve(create_app(judge))
+
+
+@pytest.fixture
+def client(keyed, tenants, request):
+    """Makes a client of a new tenant, by its terms."""
+    made = []
+
+    def make(**terms):
+        name = f"tenant-{len(tenants[1].all_keys())}"
+        key = tenants[1].create(name, Terms(**{"scopes": BOTH, **terms}))
+        made.append(openai.OpenAI(base_url=f"{keyed}/v1", api_key=key, max_retries=0))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic YTpi"}])
+def test_without_a_good_key_every_route_but_health_is_401_in_openai_s_shape(keyed, header):
+    for method, path in (
+        ("POST", "/v1/moderations"), ("POST", "/v1/chat/completions"), ("POST", "/v1/images/generations"),
+        ("GET", "/v1/policies"), ("GET", "/v1/policies/de-DE"), ("GET", "/v1/verdicts/v-1"),
+    ):  # fmt: skip
+        body = {"input": "a tree", "prompt": "a tree", "messages": []}
+        answer = httpx.request(method, keyed + path, headers=header, json=body)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+        error = answer.json()["error"]
+        assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", "invalid_api_key", None)
+    assert httpx.get(f"{keyed}/healthz").status_code == 200
+
+
+def test_a_key_serves_what_its_scopes_say_and_403_names_what_lacks(client):
+    moderating, drawing = client(scopes=[Scope.MODERATE]), client(scopes=[Scope.DRAW])
+    assert moderating.moderations.create(input="a tree").results
+    assert drawing.images.generate(prompt="a tree").data
+    with pytest.raises(openai.PermissionDeniedError, match="scope 'draw'"):
+        moderating.images.generate(prompt="a tree")
+    with pytest.raises(openai.PermissionDeniedError, match="scope 'moderate'"):
+        drawing.moderations.create(input="a tree")
+
+
+def test_a_place_outside_the_terms_is_403_however_it_is_written(client):
+    german = client(locales=["de"], default_locale="de-AT")
+
+    def ask(locale):
+        return german.moderations.create(input="a tree", extra_body={"locale": locale} if locale else {})
+
+    assert [ask(locale).results[0].decision["locale"] for locale in (None, "de-DE", "DE-de")] == [
+        "de-AT", "de-DE", "de-DE",
+    ]  # fmt: skip
+    for other in ("fr-FR", "FR", "dee", "en-DE", "en-x-children", "ar-SA-u-nu-arab"):
+        with pytest.raises((openai.PermissionDeniedError, openai.BadRequestError)) as refused:
+            ask(other)
+        assert refused.value.code in ("locale_not_allowed", "unknown_locale")
+
+
+def test_an_audience_is_laid_over_whatever_place_is_asked_for_and_cannot_be_changed(client):
+    school = client(audience="children")
+
+    def place(locale):
+        return school.moderations.create(input="a tree", extra_body={"locale": locale}).results[0].decision["locale"]
+
+    assert place("de-DE") == "de-DE-x-children"
+    assert place("fr-FR-x-children") == "fr-FR-x-children"
+    assert client().moderations.create(input="a tree", extra_body={"locale": "de-DE-x-children"}).results
+
+
+def test_no_model_name_puts_a_milder_detector_in_the_policy_s_place(client, moderator):
+    free, bound = client(), client(detector=Detector.LLM)
+    free.moderations.create(input="a tree", model="propriety")
+    assert moderator.asked[-1][2] is moderator.policies["en-US"].detector
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        free.moderations.create(input="a tree", model="propriety-nearest")
+    assert (refused.value.code, refused.value.param) == ("detector_not_allowed", "model")
+    bound.moderations.create(input="a tree", model="omni-moderation-latest")
+    assert moderator.asked[-1][2] is Detector.LLM
+    bound.moderations.create(input="a tree", model="propriety-llm")
+    with pytest.raises(openai.PermissionDeniedError):
+        bound.chat.completions.create(model="propriety-nearest", messages=[{"role": "user", "content": "a tree"}])
+
+
+def test_above_the_limit_it_is_429_with_the_time_to_come_again(client):
+    slow = client(per_minute=3)
+    slow.moderations.create(input=["a tree", "a hill", "a lake"])
+    with pytest.raises(openai.RateLimitError) as refused:
+        slow.moderations.create(input="a tree")
+    assert (refused.value.code, refused.value.type) == ("rate_limit_exceeded", "requests")
+    assert 1 <= int(refused.value.response.headers["retry-after"]) <= 20
+
+
+def test_requests_at_once_are_counted_until_they_are_answered(client, moderator, monkeypatch):
+    one, asked, go = client(concurrent=1), threading.Event(), threading.Event()
+    judge = type(moderator).moderate
+
+    async def slow(self, *arguments):
+        asked.set()
+        await asyncio.to_thread(go.wait, 10)
+        return await judge(self, *arguments)
+
+    monkeypatch.setattr(type(moderator), "moderate", slow)
+    thread = threading.Thread(target=lambda: one.moderations.create(input="a tree"))
+    thread.start()
+    assert asked.wait(10)
+    with pytest.raises(openai.RateLimitError, match="at once"):
+        one.moderations.create(input="a tree")
+    go.set()
+    thread.join()
+    assert one.moderations.create(input="a tree").results
+
+
+def test_a_verdict_is_given_again_to_its_own_tenant_alone(client, keyed):
+    mine, other = client(), client()
+    verdict = mine.moderations.create(input="a gun").results[0].decision
+
+    def again(of):
+        return httpx.get(f"{keyed}/v1/verdicts/{verdict['id']}", headers={"Authorization": f"Bearer {of.api_key}"})
+
+    assert again(mine).json() == verdict
+    assert again(other).status_code == 404
+    assert again(other).json()["error"]["code"] == "not_found"
+
+
+def test_without_any_key_this_machine_alone_is_served(url, moderator):
+    assert httpx.get(f"{url}/v1/policies").status_code == 200
+    app = create_app(moderator)
+    for address, status in (("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 401), ("testclient", 401)):
+        assert _status(app, address) == status
+
+
+def _status(app, address):
+    async def ask():
+        transport = httpx.ASGITransport(app, client=(address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return (await client.get("/v1/policies")).status_code
+
+    return asyncio.run(ask())
+
+
+def test_the_first_key_ends_what_was_open(moderator, serve, tmp_path):
+    judge = copy(moderator)
+    judge.settings = Settings(database_url=f"sqlite:///{tmp_path}/keys.db")
+    app = create_app(judge)
+    assert _status(app, "127.0.0.1") == 200
+    app.state.tenants.create("acme", Terms(scopes=BOTH))
+    assert _status(app, "127.0.0.1") == 401
+
+
+def test_the_sample_conversation_is_sent_with_the_key_of_the_settings(keyed, tenants, worker, tmp_path):
+    key = tenants[1].create("demo", Terms(scopes=BOTH))
+    port = httpx.URL(keyed).port
+    settings = Settings(port=port, generator_url=worker, output_dir=tmp_path, api_key=key)
+    show_demo(settings, Console(file=StringIO()))
+    assert (tmp_path / "demo-ar-SA.png").exists()
+    with pytest.raises(StartError, match="invalid_api_key"):
+        show_demo(settings.model_copy(update={"api_key": None}), Console(file=StringIO()))
+
+
+def test_no_answer_of_twenty_tenants_at_once_crosses_over(keyed, tenants):
+    """Each asks with its own words; what each is told, and may look up, is its own."""
+    names = [f"crowd-{number}" for number in range(20)]
+    keys = {name: tenants[1].create(name, Terms(scopes=BOTH, per_minute=None, concurrent=None)) for name in names}
+
+    async def ask(client: httpx.AsyncClient, name: str, number: int) -> tuple[str, str]:
+        head, prompt = {"Authorization": f"Bearer {keys[name]}"}, f"a tree of {name}, number {number}"
+        answer = await client.post("/v1/moderations", json={"input": prompt}, headers=head)
+        decision = answer.json()["results"][0]["decision"]
+        assert decision["prompt"] == prompt
+        return name, decision["id"]
+
+    async def all_of_them() -> None:
+        async with httpx.AsyncClient(base_url=keyed, timeout=60, trust_env=False) as client:
+            told = await asyncio.gather(*(ask(client, name, number) for number in range(15) for name in names))
+            for (name, verdict), (other, _) in pairwise(told):
+                for who, status in ((name, 200), (other, 404)):
+                    head = {"Authorization": f"Bearer {keys[who]}"}
+                    assert (await client.get(f"/v1/verdicts/{verdict}", headers=head)).status_code == status
+
+    asyncio.run(all_of_them())

@@ -1,0 +1,108 @@
+"""What was answered is in the log, also where the process was killed without notice while it answered others."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from agent.api.app import create_app
+from agent.database import open_database
+from agent.moderator import Moderator
+from agent.record import DecisionLog
+from agent.settings import Settings
+
+READY_S, ANSWERED_FIRST = 60, 30
+
+
+@pytest.fixture
+def api(tmp_path: Path, empty_url: str):
+    """A process of its own, in front of the neighbours and two small policies; its URL, and how to kill it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = {
+        "PROPRIETY_POLICIES_DIR": str(Path(__file__).parent / "policies"), "PROPRIETY_DATABASE_URL": empty_url,
+        "PROPRIETY_DATA_DIR": str(tmp_path), "PROPRIETY_LLM_URL": "http://127.0.0.1:9/v1",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "uvicorn", "--factory", "agent.api.app:create_app", "--port", str(port)]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log)
+    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + READY_S
+    while True:
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < deadline
+        try:
+            httpx.get(f"{url}/healthz", timeout=5, trust_env=False)
+            break
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    yield url, process
+    process.kill()
+    process.wait()
+
+
+def test_every_answered_decision_outlives_a_kill(api, empty_url: str) -> None:
+    url, process = api
+    answered: list[str] = []
+
+    def ask(number: int) -> None:
+        with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+            while True:
+                body = {"input": f"a glass of wine, number {number} {len(answered)}", "locale": "ar-SA"}
+                try:
+                    decision = client.post("/v1/moderations", json=body).json()["results"][0]["decision"]
+                except (httpx.HTTPError, ValueError):
+                    return
+                answered.append(decision["id"])
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(answered) < ANSWERED_FIRST:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    log = DecisionLog(Settings(database_url=empty_url))
+    kept = {verdict.id for verdict in log.recent(100_000)}
+    log.close()
+    assert len(answered) >= ANSWERED_FIRST
+    assert set(answered) <= kept
+
+
+def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
+    settings = Settings(policies_dir=Path(__file__).parent / "policies", data_dir=tmp_path, database_url=None)
+    app = create_app(Moderator(settings))
+    database = open_database(settings.decision_log_url)
+    with database.begin() as connection:
+        connection.execute(text("DROP TABLE decisions"))
+    database.dispose()
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await client.post("/v1/moderations", json={"input": "a tree on a hill", "locale": "ar-SA"})
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+
+
+def test_what_is_past_its_retention_is_gone_when_the_api_starts(tmp_path: Path, verdict) -> None:
+    settings = Settings(
+        policies_dir=Path(__file__).parent / "policies", data_dir=tmp_path, database_url=None, retention_days=1e-7
+    )
+    log = DecisionLog(settings)
+    log.write(verdict("verdict-1"))
+    create_app(Moderator(settings))
+    assert log.recent(5) == []
+    log.close()
