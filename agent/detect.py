@@ -20,8 +20,8 @@ log = logging.getLogger("propriety")
 
 FLAGGED = 0.5
 STRICT = 0.4  # with the LLM gone
-CLEARLY_SAFE, CLEARLY_UNSAFE = 0.1, 0.85  # between them the cascade asks the LLM
-MOST_ASKED = 5  # rules for one prompt; with three, ROC-AUC between ToxicBench's twins is .05 less
+CLEARLY_SAFE, CLEARLY_UNSAFE = 0.25, 0.85  # between them the cascade asks the LLM
+MOST_ASKED = 5  # rules for one prompt; with three, ROC-AUC between ToxicBench's twins is .04 less
 # Chosen by log loss on rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, one unsafe in three, and by the tests
 # that policies carry.
 # Margin at even odds, not 0 since the best of many windows is biased upwards; and what moves the odds by e.
