@@ -22,8 +22,8 @@ FLAGGED = 0.5
 STRICT = 0.4  # with the LLM gone
 CLEARLY_SAFE, CLEARLY_UNSAFE = 0.25, 0.85  # between them the cascade asks the LLM
 MOST_ASKED = 5  # rules for one prompt; with three, ROC-AUC between ToxicBench's twins is .04 less
-# Chosen by log loss on rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, one unsafe in three, and by the tests
-# that policies carry.
+# Chosen on rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, on evaluation/prompts, and by the tests that
+# policies carry: docs/judge.md.
 # Margin at even odds, not 0 since the best of many windows is biased upwards; and what moves the odds by e.
 MARGIN_AT_EVEN, MARGIN_SCALE = 0.012, 0.03
 # Log-odds of judge and neighbours add up, so that an injected instruction, which moves the judge alone, is held back.

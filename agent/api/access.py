@@ -73,16 +73,20 @@ async def _tenant(request: Request, credentials: HTTPAuthorizationCredentials | 
     if not await asyncio.to_thread(tenants.configured):
         if request.client and not is_loopback(request.client.host):
             message = "No key is configured, so only this machine is served; make one with `propriety keys create`."
-            raise ApiError(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+            raise _unauthorised(message)
         return ANYONE
     if credentials is None:
         message = "No API key is given; send it in the header Authorization: Bearer KEY."
-        raise ApiError(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+        raise _unauthorised(message)
     tenant = await asyncio.to_thread(tenants.of, credentials.credentials)
     if tenant is None:
         message = f"The API key {credentials.credentials[:HINT]}… is not known, or has ended."
-        raise ApiError(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+        raise _unauthorised(message)
     return tenant
+
+
+def _unauthorised(message: str) -> ApiError:
+    return ApiError(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
 
 
 def _allowed(scope: Scope | None) -> Any:

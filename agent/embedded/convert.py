@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ def convert(gguf_file: Path, folder: Path) -> Path:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    fields = {name: field.contents() for name, field in reader.fields.items()}
+    fields = _fields(reader)
     _write_tokenizer(fields, partial)
     (partial / "config.json").write_text(json.dumps(_config(fields), indent=2))
     stop = [fields["tokenizer.ggml.eos_token_id"], fields["tokenizer.ggml.padding_token_id"]]
@@ -73,21 +73,16 @@ def convert(gguf_file: Path, folder: Path) -> Path:
 
 def base_model(gguf_file: Path, folder: Path) -> tuple[Any, Any]:
     """The model before it is taught, in bfloat16, and its tokenizer; `folder` is written."""
-    import torch
     from gguf import GGUFReader
-    from gguf.quants import dequantize
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
     reader = GGUFReader(gguf_file)
-    fields = {name: field.contents() for name, field in reader.fields.items()}
+    fields = _fields(reader)
     folder.mkdir(parents=True)
     _write_tokenizer(fields, folder)
     config = {name: value for name, value in _config(fields).items() if name != "quantization_config"}
     model = Qwen2ForCausalLM(Qwen2Config(**config)).bfloat16()
-    model.load_state_dict(
-        {hub_name(tensor.name): torch.tensor(dequantize(tensor.data, tensor.tensor_type)) for tensor in _kept(reader)},
-        strict=False,  # the output embeddings are the input's
-    )
+    model.load_state_dict(dict(_tensors(reader)), strict=False)  # the output embeddings are the input's
     return model, AutoTokenizer.from_pretrained(folder)
 
 
@@ -103,14 +98,12 @@ def hub_name(name: str) -> str:
 
 def _write_weights(reader: Any, path: Path) -> None:
     import torch
-    from gguf.quants import dequantize
     from safetensors.torch import save_file
 
     adapter = load_adapter()
     weights: dict[str, torch.Tensor] = {}
-    for tensor in _kept(reader):
-        hub = hub_name(tensor.name)
-        weight = merged(hub, torch.tensor(dequantize(tensor.data, tensor.tensor_type)), adapter)
+    for hub, tensor in _tensors(reader):
+        weight = merged(hub, tensor, adapter)
         if hub.endswith("proj.weight"):
             weights[hub], weights[f"{hub}_scale"] = quantise(weight)
         else:
@@ -118,12 +111,20 @@ def _write_weights(reader: Any, path: Path) -> None:
     save_file(weights, path, metadata={"format": "pt"})
 
 
-def _kept(reader: Any) -> list[Any]:
-    """Its tensors; of two copies of the embeddings the finer one alone."""
+def _fields(reader: Any) -> dict[str, Any]:
+    return {name: field.contents() for name, field in reader.fields.items()}
+
+
+def _tensors(reader: Any) -> Iterator[tuple[str, Tensor]]:
+    """By their Qwen2 names, in float32; of two copies of the embeddings the finer one alone."""
+    import torch
+    from gguf.quants import dequantize
+
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     if "output.weight" in tensors:
         del tensors["token_embd.weight"]
-    return list(tensors.values())
+    for name, tensor in tensors.items():
+        yield hub_name(name), torch.tensor(dequantize(tensor.data, tensor.tensor_type))
 
 
 def save_adapter(adapter: Mapping[str, Tensor], path: Path = ADAPTER) -> None:
