@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from agent.cli.journal import append, work_through
 from agent.concepts import load_bank
 from agent.moderator import Moderator
-from agent.policy import BASE, Policy
+from agent.policy import Policy
 from agent.policy_files import PolicyError, UnknownLocaleError, load_policies, lookup
 from agent.schema import Verdict
 from agent.sealing import SealError
@@ -78,9 +78,9 @@ def read_policies(directory: Path | None, instead: Path | None = None) -> dict[s
 
 
 def policy_of(policies: dict[str, Policy], locale: str) -> Policy:
-    """The policy of a locale, `base` too, or the end of the command where the locale is wrong."""
-    if locale == BASE:
-        return policies[BASE]
+    """The policy of a locale, or of a name that `policy list` gives, or the end of the command where it is wrong."""
+    if locale in policies:
+        return policies[locale]
     try:
         return lookup(policies, locale)[1]
     except UnknownLocaleError as error:
