@@ -19,15 +19,15 @@ from agent.schema import Detector, Status, Violation
 log = logging.getLogger("propriety")
 
 FLAGGED = 0.5
-STRICT = 0.4  # with the LLM gone
-CLEARLY_SAFE, CLEARLY_UNSAFE = 0.25, 0.85  # between them the cascade asks the LLM
+STRICT = 0.33  # with the LLM gone
+CLEARLY_SAFE, CLEARLY_UNSAFE = 0.127, 0.954  # between them the cascade asks the LLM
 MOST_ASKED = 5  # rules for one prompt; with three, ROC-AUC between ToxicBench's twins is .04 less
 # Chosen on rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, on evaluation/prompts, and by the tests that
 # policies carry: docs/judge.md.
 # Margin at even odds, not 0 since the best of many windows is biased upwards; and what moves the odds by e.
-MARGIN_AT_EVEN, MARGIN_SCALE = 0.012, 0.03
+MARGIN_AT_EVEN, MARGIN_SCALE = 0.012, 0.0171
 # Log-odds of judge and neighbours add up, so that an injected instruction, which moves the judge alone, is held back.
-JUDGE_WEIGHT, NEIGHBOUR_WEIGHT, MOST_NEIGHBOUR_ODDS, BIAS = 0.2, 1.0, 1.5, -0.15
+JUDGE_WEIGHT, NEIGHBOUR_WEIGHT, MOST_NEIGHBOUR_ODDS, BIAS = 0.35, 1.0, 2.63, -0.263
 SPANS_KEPT = 1
 
 

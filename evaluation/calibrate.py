@@ -22,10 +22,9 @@ from agent.moderator import Moderator
 from agent.policy import Policy
 from agent.schema import Detector, Strict
 from evaluation.command import Data, Locale, Output, Seed, begin
-from evaluation.measures import Floats, expected_calibration_error
+from evaluation.measures import Floats, calibration_weights, expected_calibration_error
 from evaluation.text import Id, Row, Sets
 
-UNSAFE_SHARE = 1 / 3
 HEADING = """\
 | neighbours / judge | JUDGE_WEIGHT | NEIGHBOUR_WEIGHT | BIAS | log loss | ECE | ECE, set left out |
 |---|---|---|---|---|---|---|"""
@@ -82,7 +81,7 @@ def main(
         for name in set(names):
             out = names == name
             left_out[out] = _probability(np.polyval(_fit(odds[~out], unsafe[~out]), odds[out]))
-        weights = _weights(unsafe)
+        weights = calibration_weights(unsafe)
         loss = -np.average(np.log(np.where(unsafe, risks, 1 - risks)), weights=weights)
         errors = (expected_calibration_error(each, unsafe, weights) for each in (risks, left_out))
         figures = (slope, ratio * slope, intercept, loss, *errors)
@@ -95,12 +94,8 @@ def _riskiest(row: Features, ratio: float) -> float:
 
 
 def _fit(feature: Floats, unsafe: np.ndarray) -> tuple[float, float]:
-    fitted = LogisticRegression(C=1e6).fit(feature[:, None], unsafe, _weights(unsafe))
+    fitted = LogisticRegression(C=1e6).fit(feature[:, None], unsafe, calibration_weights(unsafe))
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-
-
-def _weights(unsafe: np.ndarray) -> Floats:
-    return np.where(unsafe, UNSAFE_SHARE / unsafe.sum(), (1 - UNSAFE_SHARE) / (~unsafe).sum()) * len(unsafe)
 
 
 def _probability(odds: Floats) -> Floats:

@@ -18,6 +18,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Counts: TypeAlias = npt.NDArray[np.int64]
 
 RESAMPLES = 1000
+UNSAFE_SHARE = 1 / 3  # of prompts, where calibration is measured: sets have any share
 CELLS_AT_ONCE = 2_000_000  # of the counts' arrays: 16 MB each
 
 
@@ -109,6 +110,11 @@ def expected_calibration_error(
     bins = np.minimum((probabilities * 10).astype(int), 9)
     gaps = [abs(np.sum((weights * (probabilities - outcomes))[bins == each])) for each in range(10)]
     return float(sum(gaps) / weights.sum())
+
+
+def calibration_weights(unsafe: npt.NDArray[np.bool_]) -> Floats:
+    """How often each row occurs, (n,), where `UNSAFE_SHARE` of the prompts are unsafe; 1 on average."""
+    return np.where(unsafe, UNSAFE_SHARE / unsafe.sum(), (1 - UNSAFE_SHARE) / (~unsafe).sum()) * len(unsafe)
 
 
 def _histograms(unsafe: Floats, safe: Floats) -> tuple[Counts, Counts]:

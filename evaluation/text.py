@@ -17,7 +17,14 @@ from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationErro
 from agent.moderator import BadPromptError, Moderator
 from agent.policy import Policy
 from agent.schema import Detector, Probability, Status, Strict
-from evaluation.measures import Discrimination, Estimate, discrimination, share
+from evaluation.measures import (
+    Discrimination,
+    Estimate,
+    calibration_weights,
+    discrimination,
+    expected_calibration_error,
+    share,
+)
 
 Id = StrictStr | StrictInt
 
@@ -49,7 +56,10 @@ class Score(Strict):
 
 
 class Figures(Strict):
-    """One line of the report; `lang` is null for a whole set, `benign` names foreign safe rows compared with."""
+    """One line of the report; `lang` is null for a whole set, `benign` names foreign safe rows compared with.
+
+    `calibration_error` is that of the score, as if one prompt in three were unsafe.
+    """
 
     set: str
     lang: str | None
@@ -59,6 +69,7 @@ class Figures(Strict):
     refused: int
     benign: list[str]
     discrimination: Discrimination | None
+    calibration_error: Probability | None
     flagged: dict[str, Estimate]
 
 
@@ -146,8 +157,33 @@ def _figures(
         refused=sum(scores[name, row.id].score is None for _, row in rows),
         benign=names,
         discrimination=discrimination(np.array(unsafe), np.array(pool), seed) if unsafe and pool else None,
+        calibration_error=_calibration_error([(unsafe, pool)]),
         flagged={label: share(those, seed) for label, those in sorted(flags.items())},
     )
+
+
+def calibration_over(sets: Sets, scores: Scores, benign: list[str]) -> float | None:
+    """The calibration error over the sets together, each weighing the same; None where nothing can be compared."""
+    pool = _values("safe", [(name, row) for name in benign for row in sets[name]], scores)
+    pairs = []
+    for name, rows in sets.items():
+        unsafe, safe = (_values(label, [(name, row) for row in rows], scores) for label in ("unsafe", "safe"))
+        pairs.append((unsafe, safe or pool))
+    return _calibration_error(pairs)
+
+
+def _calibration_error(pairs: list[tuple[list[float], list[float]]]) -> float | None:
+    """Of the unsafe and the safe rows' scores of each set; a set that lacks either is passed over."""
+    risks, outcomes, weights = [], [], []
+    for unsafe, safe in pairs:
+        if unsafe and safe:
+            true = np.repeat([True, False], [len(unsafe), len(safe)])
+            risks.append(np.array([*unsafe, *safe]))
+            outcomes.append(true)
+            weights.append(calibration_weights(true) / len(true))
+    if not risks:
+        return None
+    return expected_calibration_error(np.concatenate(risks), np.concatenate(outcomes), np.concatenate(weights))
 
 
 def _values(label: str, rows: list[tuple[str, Row]], scores: Scores) -> list[float]:

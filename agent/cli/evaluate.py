@@ -60,7 +60,7 @@ def text(
     output: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep the scores here, and resume.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Score labelled prompts and print ROC-AUC, recall at 1 % and 5 % false positives, and the share flagged.
+    """Score labelled prompts: ROC-AUC, recall at 1 % and 5 % false positives, calibration error, and the share flagged.
 
     Example: propriety evaluate text --data my-sets --benign captions --detector nearest --limit 200 --output s.jsonl
 
@@ -74,7 +74,7 @@ def text(
     interrupted.
     """
     try:
-        from evaluation.text import DataError, read_sets, report, sample
+        from evaluation.text import DataError, calibration_over, read_sets, report, sample
     except ImportError as error:
         fail(f"{error}: measuring needs an extra; install it with `pip install 'propriety[evaluate]'`", WRONG)
     if output and not output.parent.is_dir():
@@ -94,6 +94,7 @@ def text(
         with noted_once():
             scores = asyncio.run(_scores(moderator, chosen, policy, asked, by, output))
         figures = report(chosen, scores, benign or [], seed)
+        together = calibration_over(chosen, scores, benign or [])
     except (DataError, JournalError, OSError, UnknownLocaleError) as error:
         fail(error)
     except KeyboardInterrupt:
@@ -103,9 +104,13 @@ def text(
         fail(f"interrupted; {kept}", INTERRUPTED)
     how = {"locale": policy.locale, "detector": asked.value, "models": models, "limit": limit, "seed": seed}
     if json:
-        typer.echo(jsonlib.dumps({**how, "figures": [line.model_dump() for line in figures]}, indent=2))
+        typer.echo(
+            jsonlib.dumps(
+                {**how, "calibration_error": together, "figures": [line.model_dump() for line in figures]}, indent=2
+            )
+        )
     else:
-        _print(figures, f"{asked.value} under {policy.locale} by {models}", limit, seed)
+        _print(figures, f"{asked.value} under {policy.locale} by {models}", together, limit, seed)
     if degraded := sum(scored.status is Status.DEGRADED for scored in scores.values()):
         errors.print(f"{degraded} of {len(scores)} rows were scored without the LLM, which did not answer", style="red")
 
@@ -129,9 +134,9 @@ async def _scores(
     return scores
 
 
-def _print(figures: list[Figures], heading: str, limit: int | None, seed: int) -> None:
+def _print(figures: list[Figures], heading: str, together: float | None, limit: int | None, seed: int) -> None:
     table = Table(
-        "set", "lang", "unsafe", "safe", "ROC-AUC", "recall at 1 %", "recall at 5 %", "flagged", title=heading
+        "set", "lang", "unsafe", "safe", "ROC-AUC", "recall at 1 %", "recall at 5 %", "ECE", "flagged", title=heading
     )
     for line in figures:
         counts = (str(line.unsafe or "–"), str(line.safe or "–"))
@@ -140,12 +145,17 @@ def _print(figures: list[Figures], heading: str, limit: int | None, seed: int) -
         mark = "†" if line.benign else ""
         flagged = "\n".join(f"{label} {_figure(rate)}" for label, rate in line.flagged.items())
         name = line.set if line.lang is None else ""
-        table.add_row(name, line.lang or "all", *counts, *(_figure(each, mark) for each in measured), flagged)
+        error = "–" if line.calibration_error is None else f"{line.calibration_error:.3f}{mark}"
+        table.add_row(name, line.lang or "all", *counts, *(_figure(each, mark) for each in measured), error, flagged)
     (console if console.is_terminal else Console(width=UNSEEN_WIDTH)).print(table)
     notes = [
         f"At most {limit} rows of each set and label, drawn with seed {seed}." if limit else "Every row.",
         "[95 % bootstrap interval], 1000 resamples of unsafe and of safe rows.",
     ]
+    if together is not None:
+        notes.append(
+            f"ECE: expected calibration error where one prompt in three is unsafe; of all sets {together:.3f}."
+        )
     if pooled := next((line.benign for line in figures if line.benign), None):
         notes.append(f"† against the safe rows of {', '.join(pooled)}: a difference of genre is measured too.")
     if any(line.unsafe and not line.discrimination for line in figures):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.schema import Status
-from evaluation.text import DataError, Row, Score, read_sets, report, sample
+from evaluation.text import DataError, Row, Score, calibration_over, read_sets, report, sample
 
 
 def rows(*given: tuple[str, str]) -> list[Row]:
@@ -85,6 +85,19 @@ def test_labels_other_than_safe_and_unsafe_count_only_as_flagged():
     assert {label: rate.value for label, rate in line.flagged.items()} == {
         "probe": 1, "safe": 1, "unsafe": 1, "weak_unsafe": 0,
     }  # fmt: skip
+
+
+def test_the_calibration_error_is_as_if_one_prompt_in_three_were_unsafe_and_each_set_weighs_the_same():
+    sets = {"many": rows(*[("safe", "en")] * 9, ("unsafe", "en")), "few": rows(("safe", "en"), ("unsafe", "en"))}
+    third = scored(sets, {"safe": 1 / 3, "unsafe": 1 / 3})
+    sure = scored({"few": sets["few"]}, {"safe": 0.0, "unsafe": 1.0})
+    many, few = report(sets, third, [], seed=0)
+    assert (many.calibration_error, few.calibration_error) == (pytest.approx(0), pytest.approx(0))
+    wrong = scored(sets, {"safe": 1.0, "unsafe": 1.0})
+    assert calibration_over(sets, wrong, []) == pytest.approx(2 / 3)
+    assert calibration_over(sets, {**wrong, **sure}, []) == pytest.approx(1 / 3)
+    attacks = {"attacks": rows(("unsafe", "en"))}
+    assert calibration_over(attacks, scored(attacks, {"unsafe": 1.0}), []) is None
 
 
 def test_refused_rows_are_counted_and_left_out():
