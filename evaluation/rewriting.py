@@ -76,6 +76,8 @@ async def rewrite_all(moderator: Moderator, sets: Sets, policy: Policy, output: 
     """Every row that is rewritten; those that `output` holds are read from there, new ones are added to it."""
     found = {(line.set, line.id): line for line in (written(output, Rewritten) if output else ())}
     items = {(name, row.id): (name, row) for name, rows in sets.items() for row in rows}
+    # Of all the languages that it knows it takes short English for rarer ones.
+    py3langid.set_languages(sorted({policy.language for policy in moderator.policies.values()}))
 
     async def one(item: tuple[str, Row]) -> Rewritten | None:
         name, row = item
