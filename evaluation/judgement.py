@@ -49,7 +49,8 @@ Wrong = dict[str, list[str]]
 Counts = dict[str, int]
 
 
-def _read(name: str, form: type[Item]) -> list[Item]:
+def read_prompts(name: str, form: type[Item]) -> list[Item]:
+    """The rows of `evaluation/prompts/<name>.jsonl`, in order."""
     lines = (PROMPTS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     return [TypeAdapter(form).validate_json(line) for line in lines if line.strip()]
 
@@ -84,11 +85,11 @@ async def judge(moderator: Moderator, detector: Detector | None) -> tuple[Counts
             got = [verdict.action.value, *(violation.rule_id for violation in verdict.violations)]
             wrong[kind].append(f"{conversation.id} ({conversation.locale}) {verdict.prompt!r}: {got}")
 
-    quiet = [("artefacts, under their own locale", prompt) for prompt in _read("artefacts", Prompt)]
-    quiet += [("harmless prompts that sound unsafe", prompt) for prompt in _read("sounds_unsafe", Prompt)]
+    quiet = [("artefacts, under their own locale", prompt) for prompt in read_prompts("artefacts", Prompt)]
+    quiet += [("harmless prompts that sound unsafe", prompt) for prompt in read_prompts("sounds_unsafe", Prompt)]
     await each("Harmless", quiet, harmless)
-    await each("Flips", _read("flips", Prompt), flipped)
-    await each("Conversations", _read("conversations", Conversation), talked)
+    await each("Flips", read_prompts("flips", Prompt), flipped)
+    await each("Conversations", read_prompts("conversations", Conversation), talked)
     return counts, wrong
 
 

@@ -8,7 +8,7 @@ from agent.concepts import concepts_under, load_bank
 from agent.policy_files import load_policies, lookup
 from agent.schema import Category
 from agent.settings import Settings
-from evaluation.judgement import Conversation, Prompt, _read, _without
+from evaluation.judgement import Conversation, Prompt, _without, read_prompts
 
 LEAST = {"artefacts": 200, "sounds_unsafe": 200, "flips": 80}
 POLICIES = load_policies(Settings().policies_dir)
@@ -16,7 +16,7 @@ POLICIES = load_policies(Settings().policies_dir)
 
 @pytest.mark.parametrize(("name", "least"), LEAST.items())
 def test_there_are_enough_and_each_is_there_once(name: str, least: int) -> None:
-    prompts = _read(name, Prompt)
+    prompts = read_prompts(name, Prompt)
     assert len(prompts) >= least
     assert max(Counter(prompt.id for prompt in prompts).values()) == 1
     assert max(Counter(prompt.text.casefold() for prompt in prompts).values()) == 1
@@ -27,12 +27,12 @@ def test_none_stands_in_the_bank_an_example_or_a_test_of_a_policy(name: str) -> 
     bank = load_bank(Settings().policies_dir)
     known = {concept.text.casefold() for policy in POLICIES.values() for concept in concepts_under(policy, bank)}
     known |= {test.prompt.casefold() for policy in POLICIES.values() for test in policy.tests}
-    assert [prompt.text for prompt in _read(name, Prompt) if prompt.text.casefold() in known] == []
+    assert [prompt.text for prompt in read_prompts(name, Prompt) if prompt.text.casefold() in known] == []
 
 
 def test_each_flip_and_each_conversation_names_a_rule_of_its_policy_and_no_text_on_minors() -> None:
-    named = [(flip.locale, flip.rule) for flip in _read("flips", Prompt)]
-    talks = _read("conversations", Conversation)
+    named = [(flip.locale, flip.rule) for flip in read_prompts("flips", Prompt)]
+    talks = read_prompts("conversations", Conversation)
     named += [(talk.locale, talk.expect.rule) for talk in talks if talk.expect.rule]
     for locale, rule_id in named:
         rule = lookup(POLICIES, locale)[1].rules_by_id[str(rule_id)]
@@ -40,7 +40,7 @@ def test_each_flip_and_each_conversation_names_a_rule_of_its_policy_and_no_text_
 
 
 def test_the_conversations_are_of_four_kinds() -> None:
-    kinds = Counter(talk.kind for talk in _read("conversations", Conversation))
+    kinds = Counter(talk.kind for talk in read_prompts("conversations", Conversation))
     assert set(kinds) == {"assembled", "harmless", "after_refusal", "repaired"}
     assert kinds.total() >= 40
 
