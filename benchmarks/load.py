@@ -8,7 +8,6 @@ of itself is read off its `/metrics`.
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -26,7 +25,17 @@ from agent.preflight import StartError
 from agent.schema import Detector
 from agent.settings import Settings
 from agent.stack import Part, plan, supervise
-from benchmarks.asking import TIMEOUT_S, Asked, percentiles_ms, prompts, seconds, unending_prompts
+from benchmarks.asking import (
+    TIMEOUT_S,
+    Asked,
+    free_port,
+    megabytes,
+    percentiles_ms,
+    prompts,
+    row,
+    seconds,
+    unending_prompts,
+)
 
 ROUTE = "/v1/moderations"
 PROBE_S = 0.05
@@ -111,9 +120,9 @@ async def cold_and_warm(
         probing.cancel()
         counted, probes = done.counted, percentiles_ms(await probing, 99)
         overhead_ms = (counted.requests_s - counted.decided_s) / counted.decided * 1000
-        _row(
+        row(
             detector, at_once, cache, len(done.taken), f"{counted.cached / counted.decided:.0%}",
-            *done.percentiles(50, 95, 99), done.rate, f"{overhead_ms:.2f}", f"{probes[0]:.1f}", _mb(done.memory),
+            *done.percentiles(50, 95, 99), done.rate, f"{overhead_ms:.2f}", f"{probes[0]:.1f}", megabytes(done.memory),
         )  # fmt: skip
 
 
@@ -138,15 +147,7 @@ async def at_length(client: httpx.AsyncClient, detector: Detector, at_once: int,
         end = time.perf_counter() + 60
         due = takewhile(lambda _, end=end: time.perf_counter() < end, waiting)  # type: ignore[misc]
         done = await answered(client, due, detector, at_once)
-        _row(detector, at_once, minute, len(done.taken), *done.percentiles(50, 95), done.rate, _mb(done.memory))
-
-
-def _row(*cells: object) -> None:
-    typer.echo(f"| {' | '.join(map(str, cells))} |")
-
-
-def _mb(count: float) -> str:
-    return f"{count / 1e6:.0f}"
+        row(detector, at_once, minute, len(done.taken), *done.percentiles(50, 95), done.rate, megabytes(done.memory))
 
 
 @contextmanager
@@ -159,9 +160,7 @@ def service(settings: Settings, url: str | None) -> Iterator[str]:
     if url:
         yield url
         return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="load", dir=settings.data_dir) as folder:
         own = {"host": "127.0.0.1", "port": port, "database_url": f"sqlite:///{folder}/propriety.db"}
@@ -198,7 +197,7 @@ def main(
     detectors, callers = detector or [Detector.NEAREST, Detector.CASCADE], at_once or [1, 16, 64]
     rows = [(one, count) for one in detectors for count in callers]
     head = ("detector", "at once", *(LONG_HEAD if minutes else HEAD))
-    _row(*head)
+    row(*head)
     typer.echo("|" + "---|" * len(head))
 
     async def measure(address: str, number: int) -> None:
