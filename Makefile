@@ -10,7 +10,7 @@ BUILD := $(if $(shell nvidia-smi -L 2>/dev/null | grep GPU),gpu,cpu)
 # The constraints are those of the CPU build; vllm's CUDA build pins a torch of its own.
 CONSTRAINTS := $(if $(filter cpu,$(BUILD)),-c constraints.txt)
 
-.PHONY: help run test lint weights clean
+.PHONY: help run test lint audit weights clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,25 @@ lint: $(VENV)/.installed-dev ## ruff and mypy
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# A mirror of PyPI may leave the advisories out, which a version that is known to be vulnerable shows. Where there are
+# none to be had nothing is known, which is no failure of ours.
+audit: $(VENV)/.installed-dev ## Ask PyPI whether a pinned dependency has a known vulnerability
+	@folder=$$(mktemp -d)
+	trap 'rm -r "$$folder"' EXIT
+	ask() { $(BIN)/pip-audit -r "$$1" --no-deps --disable-pip --progress-spinner off -f columns -o "$$folder/found"; }
+	echo jinja2==2.4.1 > "$$folder/vulnerable"
+	if ask "$$folder/vulnerable" 2> "$$folder/log" || [ ! -s "$$folder/found" ]; then
+	  echo "audit: skipped, since no advisories can be had from PyPI here"
+	elif rm "$$folder/found"; ask constraints.txt 2> "$$folder/log"; then
+	  echo "audit: no known vulnerability in what constraints.txt pins"
+	elif [ -s "$$folder/found" ]; then
+	  cat "$$folder/found" >&2
+	  exit 1
+	else
+	  tail -1 "$$folder/log"
+	  echo "audit: skipped, since PyPI stopped answering"
+	fi
 
 weights: $(VENV)/.installed ## Fetch and convert the embedded LLM, where it is the one that is used
 	@$(BIN)/python -m agent.embedded

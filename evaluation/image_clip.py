@@ -21,7 +21,7 @@ class Clip:
         Raises:
             OSError: where there is no such model.
         """
-        self.model: Any = CLIPModel.from_pretrained(source).eval().to(device)
+        self.model: Any = CLIPModel.from_pretrained(source, use_safetensors=True).eval().to(device)
         self.processor: Any = CLIPImageProcessor.from_pretrained(source)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(source)
         self.device = device

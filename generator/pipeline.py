@@ -67,6 +67,8 @@ class Drawing:
 def load(model: str = "demo", fast: bool = False) -> Any:
     """A pipeline ready to draw: in float16 on the GPU where there is one, else in float32 on the CPU.
 
+    Weights are read from safetensors alone: other formats are pickles, which run what is in them.
+
     Args:
         model: "demo" (the small model that comes with Propriety), a folder in diffusers' layout, or a hub id.
         fast: in bfloat16, channels last, the denoiser's repeated blocks compiled for both numbers of rows. Takes a
@@ -80,7 +82,7 @@ def load(model: str = "demo", fast: bool = False) -> Any:
         raise ModelNotFoundError(f"The demo model's weights are not at {DEMO}; train them, or name another model.")
     device, dtype = ("cuda", torch.float16) if torch.cuda.is_available() else ("cpu", torch.float32)
     try:
-        pipe = LOADER.from_pretrained(source, dtype=torch.bfloat16 if fast else dtype)
+        pipe = LOADER.from_pretrained(source, dtype=torch.bfloat16 if fast else dtype, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise ModelNotFoundError(
             f"The model {model!r} is neither a folder in diffusers' layout nor a model of the hub that can be reached: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, NamedTuple
 
@@ -19,6 +20,7 @@ from agent.settings import is_loopback
 from agent.tenants import ANYONE, HINT, Scope, Tenant, Tenants
 
 OVERLAY = "-x-"
+HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::\d*)?")  # of the header: a name or an address, and a port
 
 _bearer = HTTPBearer(auto_error=False, description="A key made by `propriety keys create`; none where there is none.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
@@ -71,7 +73,7 @@ def _within(tag: str, language_range: str) -> bool:
 async def _tenant(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Tenant:
     tenants: Tenants = request.app.state.tenants
     if not await asyncio.to_thread(tenants.configured):
-        if request.client and not is_loopback(request.client.host):
+        if not _from_here(request):
             message = "No key is configured, so only this machine is served; make one with `propriety keys create`."
             raise _unauthorised(message)
         return ANYONE
@@ -83,6 +85,15 @@ async def _tenant(request: Request, credentials: HTTPAuthorizationCredentials | 
         message = f"The API key {credentials.credentials[:HINT]}… is not known, or has ended."
         raise _unauthorised(message)
     return tenant
+
+
+def _from_here(request: Request) -> bool:
+    """Whether this machine asks, and calls the server by a name of its own: a page in its browser whose name was bound
+    to this address (DNS rebinding), or a proxy on it, asks for others."""
+    named = HOST.fullmatch(request.headers.get("host", ""))
+    asked = named[1].strip("[]").lower() if named else ""
+    loopback = asked == "localhost" or is_loopback(asked)
+    return loopback and (request.client is None or is_loopback(request.client.host))
 
 
 def _unauthorised(message: str) -> ApiError:

@@ -7,6 +7,7 @@ import logging
 from fastapi import FastAPI
 
 from agent.api import chat, conversations, errors, images, moderations, observe, policies, reviews, verdicts
+from agent.api.headers import Headers
 from agent.api.limits import Limits
 from agent.api.observe import Observed
 from agent.api.reload import policies_watched
@@ -45,6 +46,7 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
         log.warning("no API key is configured: whoever asks from this machine is served, and nobody else")
     errors.install(app)
     app.add_middleware(Observed)
+    app.add_middleware(Headers)
     for module in (moderations, chat, images, conversations, verdicts, reviews, policies, observe):
         app.include_router(module.router)
     if moderator.settings.otlp_endpoint:

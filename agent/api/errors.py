@@ -12,6 +12,7 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent.api.headers import HEADERS
 from agent.logs import request_id
 from agent.metrics import REFUSED
 from agent.schema import Strict, Verdict
@@ -141,7 +142,7 @@ def _no_object(request: Request, body: Any) -> JSONResponse:
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
     message = "The server failed to answer; its log says why. Nothing was allowed or drawn."
-    return _error(500, message, "internal_error", headers={"X-Request-ID": request_id.get()})
+    return _error(500, message, "internal_error", headers={**HEADERS, "X-Request-ID": request_id.get()})
 
 
 def _dotted(location: Sequence[str | int], node: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from agent.settings import Settings
 if TYPE_CHECKING:
     from generator.detector import Detector
     from generator.provenance import Seal
+
+log = logging.getLogger("propriety")
 
 
 def finish(settings: Settings, order: Order, drawn: Drawn) -> Drawn:
@@ -61,4 +64,6 @@ def _tools(certificate: Path | None, key: Path | None) -> tuple[Detector, Seal]:
     try:
         return opennsfw(), Seal(certificate, key)
     except (ImportError, SigningError) as error:
-        raise ApiError(503, f"Pictures cannot be looked at and signed: {error}", "generator_failed") from None
+        log.error("pictures cannot be looked at and signed: %s", error)
+        message = "Pictures cannot be looked at and signed; the log says why."
+        raise ApiError(503, message, "generator_failed") from None

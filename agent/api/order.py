@@ -13,6 +13,8 @@ from agent.schema import Knobs, Probability, Strict, Verdict
 
 MAX_SEED = 2**32 - 1  # the i-th picture takes seed + i
 
+MAX_PIXELS = 4096 * 4096  # of a backend's picture: what is decoded takes four bytes for each
+
 PNG_HEAD = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 
@@ -82,7 +84,7 @@ def drawn_alone(
     """The answer of a backend that was given the safe prompt alone: w_ξ = 1.
 
     Raises:
-        ValueError: where an image is no base64 PNG.
+        ValueError: where an image is no base64 PNG, or has more than `MAX_PIXELS`.
     """
     each: Sequence[int | None] = seeds or [None] * len(images)
     parameters = []
@@ -106,4 +108,6 @@ def _size(image: str) -> tuple[int, int]:
     if not head.startswith(PNG_HEAD):
         raise ValueError("an image is no PNG")
     width, height = struct.unpack(">II", head[16:24])
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"an image has {width} × {height} pixels, more than {MAX_PIXELS}")
     return width, height

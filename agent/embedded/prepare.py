@@ -48,7 +48,7 @@ def server_command(settings: Settings) -> list[str]:
     command += ["--model", str(settings.models_dir / model) if model == EMBEDDED_LLM else model]
     command += ["--served-model-name", model, "--host", "127.0.0.1", "--port", str(settings.llm_port)]
     command += ["--max-model-len", str(settings.llm_max_model_tokens), "--max-num-seqs", str(settings.llm_max_num_seqs)]
-    command += ["--enable-prefix-caching", "--dtype", "bfloat16"]
+    command += ["--enable-prefix-caching", "--dtype", "bfloat16", "--load-format", "safetensors"]
     return command if _has_gpu() else [*command, "--enforce-eager", "--block-size", str(CPU_BLOCK_TOKENS)]
 
 

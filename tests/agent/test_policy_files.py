@@ -55,6 +55,15 @@ def write_bank(folder: Path, **files: str) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("tag", ["!!python/object/apply:os.mkdir", "!!python/object/new:os.mkdir", "!mkdir"])
+def test_nothing_that_a_file_names_is_run(tmp_path: Path, tag: str) -> None:
+    made = tmp_path / "made"
+    title = f"title: {tag} [{json.dumps(str(made))}]"
+    with pytest.raises(PolicyError, match="title"):
+        load_policies(write(tmp_path, base=BASE.replace("title: Everywhere", title)))
+    assert not made.exists()
+
+
 def test_the_policies_that_ship_are_sound_and_the_bank_is_large() -> None:
     directory = Settings().policies_dir
     assert set(load_policies(directory)) >= {"base", "en-US", "fr-FR", "de-DE", "ar-SA", "th-TH"}

@@ -21,6 +21,17 @@ def loaded(pipe: Any, tmp_path: Path) -> Any:
     return load(str(tmp_path))
 
 
+@pytest.mark.parametrize("part", ["unet", "text_encoder", "vae"])
+def test_weights_that_are_no_safetensors_are_not_read(pipe: Any, tmp_path: Path, part: str) -> None:
+    pipe.save_pretrained(tmp_path)
+    (weights,) = (tmp_path / part).glob("*.safetensors")
+    name = "pytorch_model.bin" if part == "text_encoder" else "diffusion_pytorch_model.bin"
+    torch.save(getattr(pipe, part).state_dict(), weights.with_name(name))
+    weights.unlink()
+    with pytest.raises(ModelNotFoundError, match="safetensors"):
+        load(str(tmp_path))
+
+
 def test_a_picture_is_the_same_alone_and_in_company(loaded: Any) -> None:
     dual = request(safe_prompt="juice", wxi=0.5, tau_gc=0.5)
     company = draw(loaded, [request(), dual, request(seed=4, sampler="euler"), dual.model_copy(update={"n": 2})])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from ipaddress import ip_address
 from typing import Any
 
 import httpx
 from pydantic import BaseModel
 
+from agent.api.bounded import BoundedTransport
 from agent.api.errors import ApiError
 from agent.api.order import Drawn, Order, drawn_alone
 from agent.settings import Settings
@@ -38,13 +41,27 @@ async def draw(client: httpx.AsyncClient, settings: Settings, order: Order) -> D
         reason = response.json()["error"]["message"]
         raise ApiError(400, f"The image backend refuses: {reason}", "generator_refused")
     answer = Answer.model_validate_json(response.raise_for_status().content)
-    return drawn_alone(order, [await _base64(image) for image in answer.data], model=settings.generator_model)
+    return drawn_alone(order, [await _base64(image, client) for image in answer.data], model=settings.generator_model)
 
 
-async def _base64(image: Image) -> str:
+async def _base64(image: Image, backend: httpx.AsyncClient) -> str:
     if image.b64_json:
         return image.b64_json
-    if not image.url:
-        raise ValueError("an image has neither b64_json nor url")
-    async with httpx.AsyncClient(trust_env=False) as client:  # the bearer token is not for the place of storage
-        return base64.b64encode((await client.get(image.url)).raise_for_status().content).decode()
+    try:
+        url = httpx.URL(image.url or "")
+    except httpx.InvalidURL as error:
+        raise ValueError(f"an image is at no address: {error}") from None
+    if url.host != backend.base_url.host and not (url.scheme == "https" and await _public(url.host)):
+        raise ValueError("an image is neither in b64_json, nor at the backend itself, nor on the internet")
+    # The bearer token is not for the place of storage.
+    async with httpx.AsyncClient(timeout=backend.timeout, transport=BoundedTransport(trust_env=False)) as client:
+        return base64.b64encode((await client.get(url)).raise_for_status().content).decode()
+
+
+async def _public(host: str) -> bool:
+    """Whether a name leads to the internet alone: a backend that was taken over must not see what is behind this one.
+
+    A name that leads elsewhere a moment later still needs the certificate of what it names.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, 443)
+    return all(ip_address(address[0]).is_global for *_, address in found)

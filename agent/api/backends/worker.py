@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 import httpx
 
 from agent.api.errors import ApiError
 from agent.api.order import Drawn, Order
 from agent.schema import Strict
 from agent.settings import Settings
+
+log = logging.getLogger("propriety")
 
 # The caller knows the worker's fields by other names.
 FIELDS = {"width": "size", "height": "size", "safe_prompt": "prompt"}
@@ -35,7 +39,9 @@ async def draw(client: httpx.AsyncClient, settings: Settings, order: Order) -> D
         later = {"Retry-After": answer.headers.get("Retry-After", "1")}
         raise ApiError(429, f"The drawing worker is busy: {fault.message}", "generator_busy", headers=later)
     if answer.is_server_error:
-        code = "generator_unavailable" if answer.status_code == 503 else "generator_failed"
-        raise ApiError(503, f"The drawing worker: {fault.message}", code)
+        log.error("the drawing worker: %s", fault.message)
+        if answer.status_code == 503:
+            raise ApiError(503, "The drawing worker is not ready; the log says why.", "generator_unavailable")
+        raise ApiError(503, "The drawing worker failed to draw; its log says why.", "generator_failed")
     param = fault.param and FIELDS.get(fault.param, fault.param)
     raise ApiError(400, f"The drawing worker refuses: {fault.message}", "generator_refused", param)

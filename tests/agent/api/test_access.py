@@ -168,10 +168,19 @@ def test_without_any_key_this_machine_alone_is_served(url, moderator):
         assert _status(app, address) == status
 
 
-def _status(app, address):
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8000", 200), ("LOCALHOST", 200), ("127.0.0.1", 200), ("[::1]:8000", 200), ("a-page.example", 401),
+     ("localhost.example:8000", 401), ("10.0.0.7", 401), ("[", 401), ("", 401), ("127.0.0.1:x", 401)],
+)  # fmt: skip
+def test_without_any_key_a_page_in_this_machine_s_browser_is_not_served(moderator, host, status):
+    assert _status(create_app(moderator), "127.0.0.1", {"Host": host}) == status
+
+
+def _status(app, address, headers=None):
     async def ask():
         transport = httpx.ASGITransport(app, client=(address, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
             return (await client.get("/v1/policies")).status_code
 
     return asyncio.run(ask())

@@ -90,7 +90,7 @@ def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.post("/v1/moderations", json={"input": "a tree on a hill", "locale": "ar-SA"})
 
     answer = asyncio.run(ask())

@@ -25,6 +25,7 @@ def test_without_the_extra_the_answer_says_how_to_install_it(monkeypatch):
     assert missing.value.status_code == 503
 
 
-def test_a_certificate_that_is_missing_is_named(tmp_path):
-    with pytest.raises(ApiError, match=r"chain\.pem cannot be read"):
+def test_a_certificate_that_is_missing_is_named_in_the_log(tmp_path, caplog):
+    with pytest.raises(ApiError, match="the log says why"):
         _tools(tmp_path / "chain.pem", tmp_path / "key.pem")
+    assert "chain.pem cannot be read" in caplog.text

@@ -93,7 +93,7 @@ PROGRAM = textwrap.dedent("""
     app = create_app()
     async def ask():
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             for model in ("propriety-nearest", "propriety-llm"):
                 body = {"input": "a zebra with a glass of wine", "locale": "ar-SA", "model": model}
                 await client.post("/v1/moderations", json=body, headers={"X-Request-ID": "id-of-" + model})

@@ -63,13 +63,15 @@ def test_a_size_that_the_model_cannot_draw_is_refused_by_name(drawer):
     assert (refused.value.code, refused.value.param) == ("generator_refused", "size")
 
 
-def test_a_worker_that_has_no_model_says_so_through_the_api(serve, by_word, tmp_path):
+def test_a_worker_that_has_no_model_is_unavailable_and_the_log_says_why(serve, by_word, tmp_path, caplog):
     worker = Worker(str(tmp_path / "none"))
     assert worker.loading.exception()
     for worker_url in serve(create_worker(worker)):
         for url in serve(create_app(by_word(worker_url))):
             with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
-                with pytest.raises(openai.InternalServerError, match="neither a folder") as failed:
+                with pytest.raises(openai.InternalServerError, match="is not ready") as failed:
                     client.images.generate(prompt="a tree")
                 assert (failed.value.status_code, failed.value.code) == (503, "generator_unavailable")
+                assert str(tmp_path) not in failed.value.message
+                assert "neither a folder" in caplog.text
     worker.thread.shutdown()

@@ -16,7 +16,7 @@ PROGRAM = textwrap.dedent("""
     app = create_app()
     async def ask():
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             body = {"prompt": "a zebra with a glass of wine", "locale": "ar-SA", "model": "propriety-llm"}
             await client.post("/v1/images/generations", json=body)
             await client.get("/healthz")

@@ -60,6 +60,10 @@ def test_the_embedded_model_is_served_from_its_folder_and_any_other_by_its_bare_
     assert (options["--host"], options["--port"]) == ("127.0.0.1", "8123")
 
 
+def test_no_model_s_weights_are_read_from_pickles() -> None:
+    assert dict(pairwise(server_command(Settings(llm_model="an/other"))))["--load-format"] == "safetensors"
+
+
 def test_weights_that_are_there_are_taken_as_they_are(tmp_path: Path) -> None:
     folder = tmp_path / EMBEDDED_LLM
     folder.mkdir()

@@ -22,6 +22,8 @@ def images(png) -> FastAPI:
         if "crowd" in body["prompt"]:
             error = {"message": "Rate limit reached.", "type": "requests", "param": None, "code": "rate_limit_exceeded"}
             return JSONResponse({"error": error}, 429, {"Retry-After": "20"})
+        if body["model"].startswith(("http:", "https:")):
+            return {"created": 1, "data": [{"url": body["model"].format(port=request.url.port)}]}
         if body["model"] == "dall-e-2":
             return {"created": 1, "data": [{"url": str(request.url_for("storage"))}] * body["n"]}
         return {"created": 1, "data": [{"b64_json": base64.b64encode(png(1024, 1024)).decode()}] * body["n"]}
@@ -49,6 +51,16 @@ def test_a_picture_that_is_stored_elsewhere_is_fetched_without_the_key(ask, imag
     answer = client.images.generate(prompt="a tree")
     assert answer.drawing[0]["width"] == 256
     assert images.state.storage_saw == [""]
+
+
+@pytest.mark.parametrize(
+    "address", ["http://localhost:{port}/storage", "https://localhost:{port}/storage", "https://10.0.0.7/", "http://["]
+)
+def test_a_picture_is_not_fetched_from_behind_this_server(ask, images, address):
+    client = ask(images, "/v1", generator_backend="openai", generator_model=address)
+    with pytest.raises(openai.InternalServerError, match="the log says more"):
+        client.images.generate(prompt="a tree")
+    assert images.state.storage_saw == []
 
 
 def test_its_own_moderation_is_told_as_a_refusal(ask, images):
