@@ -20,6 +20,7 @@ from agent.decide import decide
 from agent.detect import Reading, detect
 from agent.encoder import load_encoder
 from agent.exemplars import Exemplars, follow
+from agent.group_commit import GroupCommit
 from agent.judge import judge
 from agent.llm import LLMUnavailableError, chat_model
 from agent.logs import log_decision
@@ -70,6 +71,7 @@ class Moderator:
         self._reloading = Lock()
         self._model = chat_model(settings)
         self._log, self._cache = DecisionLog(settings), open_cache(settings)
+        self._commits = GroupCommit(self._log.write_all)
         self.reviews, self._exemplars = Reviews(self._log.database, settings), Exemplars(self._encoder)
         self._reviewed: tuple[object, ...] | None = None
         self.follow_reviews()
@@ -139,7 +141,7 @@ class Moderator:
         judged = known or await self._judge(prompt, tag, case)
         timings = {**({"cache": _ms_since(started)} if known else judged.timings_ms), "total": _ms_since(started)}
         verdict = judged.model_copy(update={"id": f"verdict-{uuid.uuid4().hex}", "timings_ms": timings})
-        await asyncio.to_thread(self._log.write, verdict, tenant)
+        await self._commits.add((verdict, tenant))
         count_decision(verdict, tenant)
         log_decision(verdict, tenant, self.settings.log_prompts)
         if known is None and verdict.status is Status.OK:

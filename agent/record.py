@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, DateTime, Index, String, Text, delete, select
+from sqlalchemy import JSON, DateTime, Index, String, Text, delete, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from agent.database import Base, open_database
@@ -52,23 +52,30 @@ class DecisionLog:
 
     def write(self, verdict: Verdict, tenant: str = "") -> None:
         """Store one verdict of a tenant's prompt, committed when this returns."""
+        self.write_all([(verdict, tenant)])
+
+    def write_all(self, decided: Sequence[tuple[Verdict, str]]) -> None:
+        """Store verdicts, each with its tenant, all of them or none, committed when this returns."""
+        rows = [self._row(verdict, tenant) for verdict, tenant in decided]
+        with self.database.begin() as connection:
+            connection.execute(insert(DecisionRow), rows)
+
+    def _row(self, verdict: Verdict, tenant: str) -> dict[str, Any]:
         prompt, closed = self._seal.close(verdict)
-        row = DecisionRow(
-            id=verdict.id,
-            created_at=dt.datetime.now(dt.UTC),
-            tenant=tenant,
-            locale=verdict.locale,
-            policy_version=verdict.policy.version,
-            policy_hash=verdict.policy.hash,
-            model=verdict.model,
-            status=verdict.status.value,
-            action=verdict.action.value,
-            severity=verdict.severity.value if verdict.severity else None,
-            prompt=prompt,
-            verdict=closed,
-        )
-        with Session(self.database) as session, session.begin():
-            session.add(row)
+        return {
+            "id": verdict.id,
+            "created_at": dt.datetime.now(dt.UTC),
+            "tenant": tenant,
+            "locale": verdict.locale,
+            "policy_version": verdict.policy.version,
+            "policy_hash": verdict.policy.hash,
+            "model": verdict.model,
+            "status": verdict.status.value,
+            "action": verdict.action.value,
+            "severity": verdict.severity.value if verdict.severity else None,
+            "prompt": prompt,
+            "verdict": closed,
+        }
 
     def read(self, verdict_id: str, tenant: str = "") -> Verdict | None:
         """The verdict of that id, or None where there is none of that tenant's."""

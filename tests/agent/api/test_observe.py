@@ -103,7 +103,7 @@ PROGRAM = textwrap.dedent("""
             await client.post("/v1/moderations", json=body | {"input": "another zebra"})
             def lost(*_):
                 raise ValueError("a zebra with a glass of wine")
-            app.state.moderator._log.write = lost
+            app.state.moderator._commits._write = lost
             await client.post("/v1/moderations", json=body)
     asyncio.run(ask())
 """)
