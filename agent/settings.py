@@ -1,4 +1,5 @@
-"""The one settings class: `PROPRIETY_*` variables over `propriety.toml` in the working directory over the defaults."""
+"""The one settings class: `PROPRIETY_*` variables over secret files over `propriety.toml` in the working directory over
+the defaults. A secret file is `/run/secrets/propriety_database_url` and the like, where container engines put them."""
 
 from __future__ import annotations
 
@@ -43,6 +44,7 @@ def is_loopback(address: str) -> bool:
 
 EMBEDDED_LLM = "qwen2.5-coder-1.5b-propriety-w8a8"
 DEMO_GENERATOR = "demo"
+SECRETS_DIR = Path("/run/secrets")
 
 
 class Backend(StrEnum):
@@ -58,7 +60,12 @@ class Settings(BaseSettings):
     """How Propriety runs. An unknown key in `propriety.toml` is refused, so that a typo never goes unnoticed."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PROPRIETY_", toml_file="propriety.toml", extra="forbid", frozen=True, validate_default=True
+        env_prefix="PROPRIETY_",
+        secrets_dir=SECRETS_DIR if SECRETS_DIR.is_dir() else None,  # pydantic warns of a folder that is not there
+        toml_file="propriety.toml",
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
     )
 
     host: str = Field(default="127.0.0.1", description="Address on which the agent's API listens.")
@@ -216,4 +223,4 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, file_secret_settings, TomlConfigSettingsSource(settings_cls)

@@ -18,6 +18,16 @@ def test_variables_win_over_the_file_and_the_file_over_the_defaults(monkeypatch:
     assert (settings.port, settings.llm_port, settings.generator_port) == (9100, 9001, 8002)
 
 
+def test_a_secret_file_wins_over_the_settings_file_and_a_variable_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("propriety.toml").write_text('database_url = "sqlite:///toml"\n')
+    (tmp_path / "propriety_database_url").write_text("sqlite:///secret\n")
+    assert Settings(_secrets_dir=tmp_path).database_url == "sqlite:///secret"
+    monkeypatch.setenv("PROPRIETY_DATABASE_URL", "sqlite:///variable")
+    assert Settings(_secrets_dir=tmp_path).database_url == "sqlite:///variable"
+
+
 def test_an_unknown_key_of_the_file_is_refused_by_name() -> None:
     Path("propriety.toml").write_text("fail_opne = true\n")
     with pytest.raises(ValidationError, match="fail_opne"):
