@@ -41,12 +41,12 @@ def prepare(models_dir: Path) -> Path:
     return folder
 
 
-def server_command(settings: Settings) -> list[str]:
-    """The command that serves `settings.llm_model` on `settings.llm_port` with vLLM, in OpenAI's API."""
+def server_command(settings: Settings, host: str = "127.0.0.1") -> list[str]:
+    """The command that serves `settings.llm_model` on `host` and `settings.llm_port` with vLLM, in OpenAI's API."""
     model = settings.llm_model
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(settings.models_dir / model) if model == EMBEDDED_LLM else model]
-    command += ["--served-model-name", model, "--host", "127.0.0.1", "--port", str(settings.llm_port)]
+    command += ["--served-model-name", model, "--host", host, "--port", str(settings.llm_port)]
     command += ["--max-model-len", str(settings.llm_max_model_tokens), "--max-num-seqs", str(settings.llm_max_num_seqs)]
     command += ["--enable-prefix-caching", "--dtype", "bfloat16", "--load-format", "safetensors"]
     return command if _has_gpu() else [*command, "--enforce-eager", "--block-size", str(CPU_BLOCK_TOKENS)]
