@@ -10,7 +10,7 @@ BUILD := $(if $(shell nvidia-smi -L 2>/dev/null | grep GPU),gpu,cpu)
 # The constraints are those of the CPU build; vllm's CUDA build pins a torch of its own.
 CONSTRAINTS := $(if $(filter cpu,$(BUILD)),-c constraints.txt)
 
-.PHONY: help run test lint audit weights clean
+.PHONY: help run test lint audit weights secrets clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,18 @@ audit: $(VENV)/.installed-dev ## Ask PyPI whether a pinned dependency has a know
 
 weights: $(VENV)/.installed ## Fetch and convert the embedded LLM, where it is the one that is used
 	@$(BIN)/python -m agent.embedded
+
+secrets: secrets/db_password secrets/database_url secrets/grafana_password ## Make the passwords that docker compose reads
+
+# Containers run as other users, so the files are for all to read, and the folder for its owner alone.
+secrets/db_password secrets/grafana_password:
+	@mkdir -p -m 700 $(@D)
+	head -c 24 /dev/urandom | base64 | tr +/ -_ > $@
+	chmod 644 $@
+
+secrets/database_url: secrets/db_password
+	@echo "postgresql+psycopg://propriety:$$(cat $<)@db/propriety" > $@
+	chmod 644 $@
 
 clean: ## Remove the virtual environment and all that was downloaded or made; the decision log stays
 	rm -rf $(VENV) models out
