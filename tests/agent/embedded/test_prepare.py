@@ -2,14 +2,12 @@
 
 import os
 import shutil
-import sys
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from agent.embedded import serve
 from agent.embedded.fetch import EmbeddedModelError
 from agent.embedded.prepare import FEW_CORES, prepare, server_command, server_environment
 from agent.settings import EMBEDDED_LLM, Settings
@@ -60,23 +58,11 @@ def test_the_embedded_model_is_served_from_its_folder_and_any_other_by_its_bare_
     assert options["--model"] == (str(tmp_path / name) if name == EMBEDDED_LLM else name)
     assert options["--served-model-name"] == name
     assert (options["--host"], options["--port"]) == ("127.0.0.1", "8123")
+    assert dict(pairwise(server_command(Settings(), "0.0.0.0")))["--host"] == "0.0.0.0"
 
 
 def test_no_model_s_weights_are_read_from_pickles() -> None:
     assert dict(pairwise(server_command(Settings(llm_model="an/other"))))["--load-format"] == "safetensors"
-
-
-def test_a_container_serves_beyond_itself_in_the_place_of_the_process_it_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[tuple[str, list[str], dict[str, str]]] = []
-    monkeypatch.setattr(os, "execve", lambda *call: started.append(call))
-    monkeypatch.setenv("PROPRIETY_MODELS_DIR", str(tmp_path))
-    serve.main("0.0.0.0")
-    ((program, command, environment),) = started
-    assert program == command[0] == sys.executable
-    assert dict(pairwise(command))["--host"] == "0.0.0.0"
-    assert environment["HF_HUB_OFFLINE"] == "1"
 
 
 def test_weights_that_are_there_are_taken_as_they_are(tmp_path: Path) -> None:
