@@ -24,7 +24,7 @@ from agent.group_commit import GroupCommit
 from agent.judge import judge
 from agent.llm import LLMUnavailableError, chat_model
 from agent.logs import log_decision
-from agent.metrics import BROKEN, READ_AT, count_decision
+from agent.metrics import BROKEN, READ_AT, STEP_SECONDS, count_decision
 from agent.normalise import variants
 from agent.policy import BASE, Policy, Rule
 from agent.policy_files import PolicyError, lookup
@@ -141,7 +141,8 @@ class Moderator:
         judged = known or await self._judge(prompt, tag, case)
         timings = {**({"cache": _ms_since(started)} if known else judged.timings_ms), "total": _ms_since(started)}
         verdict = judged.model_copy(update={"id": f"verdict-{uuid.uuid4().hex}", "timings_ms": timings})
-        await self._commits.add((verdict, tenant))
+        with STEP_SECONDS.labels("commit").time():
+            await self._commits.add((verdict, tenant))
         count_decision(verdict, tenant)
         log_decision(verdict, tenant, self.settings.log_prompts)
         if known is None and verdict.status is Status.OK:

@@ -159,8 +159,7 @@ class Tenants:
                 found = _tenant(row[1]), row[0].expires_at and _utc(row[0].expires_at)
             with self._lock:
                 self._known[hashed] = found
-        tenant, expires_at = found
-        return None if expires_at and expires_at <= _now() else tenant
+        return _unless_expired(found)
 
     def configured(self) -> bool:
         """Whether there ever was a key: once there was, nobody is served without one, though all be revoked."""
@@ -173,6 +172,20 @@ class Tenants:
                 self._any["any"] = known
         return known
 
+    def asking(self, key: str | None) -> Tenant | None:
+        """Who asks with that key, or without one: whoever it is, where there never was a key; None for nobody."""
+        if not self.configured():
+            return ANYONE
+        return None if key is None else self.of(key)
+
+    def remembered(self, key: str | None) -> Tenant | None:
+        """As `asking`, of what was looked up in the last `REMEMBERED_S`, for an event loop; None where nothing was."""
+        with self._lock:
+            if self._any.get("any") is False:
+                return ANYONE
+            found = None if key is None else self._known.get(_hash(key))
+        return found and _unless_expired(found)
+
     def _end(self, session: Session, name: str, when: dt.datetime) -> int:
         if session.get(TenantRow, name) is None:
             raise TenantError(f"there is no tenant {name!r}; `propriety keys list` names all")
@@ -180,6 +193,11 @@ class Tenants:
         ended = session.scalars(select(KeyRow.hash).where(KeyRow.tenant == name, alive)).all()
         session.execute(update(KeyRow).where(KeyRow.hash.in_(ended)).values(expires_at=when))
         return len(ended)
+
+
+def _unless_expired(found: tuple[Tenant, dt.datetime | None]) -> Tenant | None:
+    tenant, expires_at = found
+    return None if expires_at and expires_at <= _now() else tenant
 
 
 def _new_key(session: Session, tenant: str) -> str:

@@ -40,7 +40,7 @@ from benchmarks.asking import (
 ROUTE = "/v1/moderations"
 PROBE_S = 0.05
 HEAD = ("cache", "answers", "of them cached", "p50 ms", "p95 ms", "p99 ms", "answers/s", "overhead ms",
-        "/healthz p99 ms", "memory MB")  # fmt: skip
+        "commit ms", "CPU ms", "/healthz p99 ms", "memory MB")  # fmt: skip
 LONG_HEAD = ("minute", "answers", "p50 ms", "p95 ms", "answers/s", "memory MB")
 
 
@@ -54,6 +54,8 @@ class Figures(NamedTuple):
     requests_s: float
     decided_s: float
     decided: float
+    committed_s: float
+    cpu_s: float
     cached: float
     degraded: float
     memory: float
@@ -71,6 +73,8 @@ async def figures(client: httpx.AsyncClient) -> Figures:
         requests_s=total("propriety_request_seconds_sum", route=ROUTE),
         decided_s=total("propriety_step_seconds_sum", step="total"),
         decided=total("propriety_step_seconds_count", step="total"),
+        committed_s=total("propriety_step_seconds_sum", step="commit"),
+        cpu_s=total("process_cpu_seconds_total"),
         cached=total("propriety_cache_requests_total", result="hit"),
         degraded=total("propriety_degraded_total"),
         memory=total("process_resident_memory_bytes"),
@@ -119,10 +123,11 @@ async def cold_and_warm(
         done = await answered(client, sent, detector, at_once)
         probing.cancel()
         counted, probes = done.counted, percentiles_ms(await probing, 99)
-        overhead_ms = (counted.requests_s - counted.decided_s) / counted.decided * 1000
+        overhead_s = counted.requests_s - counted.decided_s - counted.committed_s
+        each = (f"{spent / counted.decided * 1000:.2f}" for spent in (overhead_s, counted.committed_s, counted.cpu_s))
         row(
             detector, at_once, cache, len(done.taken), f"{counted.cached / counted.decided:.0%}",
-            *done.percentiles(50, 95, 99), done.rate, f"{overhead_ms:.2f}", f"{probes[0]:.1f}", megabytes(done.memory),
+            *done.percentiles(50, 95, 99), done.rate, *each, f"{probes[0]:.1f}", megabytes(done.memory),
         )  # fmt: skip
 
 
@@ -185,8 +190,8 @@ def main(
     """Print latency, answers a second, overhead and memory of the service as a Markdown table.
 
     "Overhead" is the mean time of a request in the server, less what the decision took (`timings_ms.total`, of a warm
-    row the look into the cache): the key, reading and checking the body, the commit to the decision log, and writing
-    the answer. "/healthz" is asked 20 times a second meanwhile.
+    row the look into the cache), less its "commit" to the decision log: the key, reading and checking the body, and
+    writing the answer. "CPU" is the process's, for each answer. "/healthz" is asked 20 times a second meanwhile.
 
     `cascade` needs an LLM: `propriety serve llm`. Without --url, each row's service is started and stopped here; with
     it, each row gets prompts of its own, so there are fewer of them.

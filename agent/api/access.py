@@ -72,17 +72,17 @@ def _within(tag: str, language_range: str) -> bool:
 
 async def _tenant(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Tenant:
     tenants: Tenants = request.app.state.tenants
-    if not await asyncio.to_thread(tenants.configured):
+    key = None if credentials is None else credentials.credentials
+    tenant = tenants.remembered(key) or await asyncio.to_thread(tenants.asking, key)
+    if tenant is ANYONE:
         if not _from_here(request):
             message = "No key is configured, so only this machine is served; make one with `propriety keys create`."
             raise _unauthorised(message)
-        return ANYONE
-    if credentials is None:
+    elif key is None:
         message = "No API key is given; send it in the header Authorization: Bearer KEY."
         raise _unauthorised(message)
-    tenant = await asyncio.to_thread(tenants.of, credentials.credentials)
-    if tenant is None:
-        message = f"The API key {credentials.credentials[:HINT]}… is not known, or has ended."
+    elif tenant is None:
+        message = f"The API key {key[:HINT]}… is not known, or has ended."
         raise _unauthorised(message)
     return tenant
 

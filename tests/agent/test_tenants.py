@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from agent import tenants as module
-from agent.tenants import Scope, TenantError, Tenants, Terms
+from agent.tenants import ANYONE, Scope, TenantError, Tenants, Terms
 
 TERMS = Terms(scopes=[Scope.MODERATE], locales=["de-DE"], audience="children", per_minute=None)
 
@@ -58,6 +58,22 @@ def test_a_revoked_key_is_served_no_longer_than_it_is_remembered(database: Engin
     operator.revoke("acme")
     now = module.REMEMBERED_S + 0.1
     assert serving.of(key) is None
+
+
+def test_what_was_looked_up_is_known_without_the_database_for_as_long_as_it_is_remembered(database: Engine) -> None:
+    now = 0.0
+    serving, operator = Tenants(database, clock=lambda: now), Tenants(database)
+    assert serving.remembered(None) is None
+    assert serving.asking(None) is serving.remembered(None) is serving.remembered("wrong") is ANYONE
+    now += module.REMEMBERED_S + 0.1
+    key = operator.create("acme", TERMS)
+    assert serving.remembered(key) is None
+    assert serving.asking(key) == serving.remembered(key) == operator.of(key) is not None
+    assert serving.asking(None) is serving.remembered(None) is serving.asking("wrong") is None
+    ended = operator.rotate("acme", dt.timedelta(seconds=-1))
+    assert serving.remembered(key) is not None
+    now += module.REMEMBERED_S + 0.1
+    assert serving.remembered(key) is serving.remembered(ended) is serving.asking(key) is None
 
 
 def test_names_are_taken_once_and_what_is_not_there_is_said(tenants: Tenants) -> None:
