@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +37,9 @@ def prompts() -> list[Asked]:
     talks = (
         Asked(talk.messages[-1].content, talk.locale, "a turn") for talk in read_prompts("conversations", Conversation)
     )
-    return list({asked.text: asked for asked in chain(single, talks)}.values())
+    asked = list({asked.text: asked for asked in chain(single, talks)}.values())
+    random.Random(0).shuffle(asked)  # so that the first ones are of every kind
+    return asked
 
 
 def unending_prompts() -> Iterator[Asked]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request, Security
@@ -21,6 +22,8 @@ from agent.tenants import ANYONE, HINT, Scope, Tenant, Tenants
 
 OVERLAY = "-x-"
 HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::\d*)?")  # of the header: a name or an address, and a port
+
+_lookups = ThreadPoolExecutor(8, thread_name_prefix="keys")  # of their own: what is embedded fills the others
 
 _bearer = HTTPBearer(auto_error=False, description="A key made by `propriety keys create`; none where there is none.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
@@ -73,7 +76,9 @@ def _within(tag: str, language_range: str) -> bool:
 async def _tenant(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Tenant:
     tenants: Tenants = request.app.state.tenants
     key = None if credentials is None else credentials.credentials
-    tenant = tenants.remembered(key) or await asyncio.to_thread(tenants.asking, key)
+    tenant = tenants.remembered(key)
+    if tenant is None:
+        tenant = await asyncio.get_running_loop().run_in_executor(_lookups, tenants.asking, key)
     if tenant is ANYONE:
         if not _from_here(request):
             message = "No key is configured, so only this machine is served; make one with `propriety keys create`."
