@@ -5,6 +5,7 @@ Alembic, because tables that platforms fill must change without losing a row; it
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.resources import files
@@ -55,6 +56,11 @@ def open_database(url: str) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def utc(moment: dt.datetime) -> dt.datetime:
+    """A moment as it was written: SQLite forgets the time zone, PostgreSQL answers in its own."""
+    return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def _upgrade(engine: Engine) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 import time
 import uuid
@@ -151,9 +150,8 @@ class Moderator:
 
     def purge(self) -> int:
         """Delete the decisions that are older than `retention_days`; says how many there were."""
-        if self.settings.retention_days is None:
-            return 0
-        return self._log.purge(dt.datetime.now(dt.UTC) - dt.timedelta(days=self.settings.retention_days))
+        before = self.settings.oldest_kept
+        return 0 if before is None else self._log.purge(before)
 
     def logged(self, verdict_id: str, tenant: str = "") -> Verdict | None:
         """A verdict given before, or None where that tenant was given none of that id."""

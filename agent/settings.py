@@ -3,6 +3,7 @@ the defaults. A secret file is `/run/secrets/propriety_database_url` and the lik
 
 from __future__ import annotations
 
+import datetime as dt
 from base64 import urlsafe_b64decode
 from enum import StrEnum
 from importlib.resources import files
@@ -142,6 +143,14 @@ class Settings(BaseSettings):
         default=None, description="Redis that keeps verdicts in place of this process's memory (extra `redis`)."
     )
 
+    batch_concurrency: int = Field(
+        default=1, ge=1, description="Prompts of batches that a process judges at once, while it judges no live one."
+    )
+    batch_lines: int = Field(default=50_000, ge=1, description="Lines of a batch's input file at most.")
+    batch_waiting_lines: int = Field(default=200_000, ge=1, description="Lines of a tenant's batches that may wait.")
+    file_mib: int = Field(default=200, ge=1, description="Largest file that may be sent in, MiB.")
+    files_mib: int = Field(default=2000, ge=1, description="Room for a tenant's files, MiB; beyond it none is taken.")
+
     policies_dir: Path = Field(default=Path(str(files("policies"))), description="Folder of the policy files.")
     policies_watch_s: float = Field(
         default=2, gt=0, description="Seconds between two looks whether a policy file has changed."
@@ -198,6 +207,11 @@ class Settings(BaseSettings):
     def loopback(self) -> bool:
         """Whether the API can be reached from this machine alone."""
         return self.host == "localhost" or is_loopback(self.host)
+
+    @property
+    def oldest_kept(self) -> dt.datetime | None:
+        """What is older than that is deleted, by `retention_days`; None where nothing is."""
+        return None if self.retention_days is None else dt.datetime.now(dt.UTC) - dt.timedelta(days=self.retention_days)
 
     @property
     def decision_log_url(self) -> str:

@@ -16,7 +16,7 @@ from pydantic import Field
 from sqlalchemy import JSON, DateTime, Engine, ForeignKey, String, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from agent.database import Base
+from agent.database import Base, utc
 from agent.schema import Detector, Strict
 
 PREFIX = "prp_"
@@ -141,7 +141,7 @@ class Tenants:
         with Session(self._database) as session:
             rows = session.execute(query.order_by(KeyRow.tenant, KeyRow.created_at)).all()
             return [
-                Key(key.hint, _tenant(tenant), _utc(key.created_at), key.expires_at and _utc(key.expires_at))
+                Key(key.hint, _tenant(tenant), utc(key.created_at), key.expires_at and utc(key.expires_at))
                 for key, tenant in rows
             ]
 
@@ -156,10 +156,20 @@ class Tenants:
                 row = session.execute(query.where(KeyRow.hash == hashed)).one_or_none()
                 if row is None:
                     return None
-                found = _tenant(row[1]), row[0].expires_at and _utc(row[0].expires_at)
+                found = _tenant(row[1]), row[0].expires_at and utc(row[0].expires_at)
             with self._lock:
                 self._known[hashed] = found
         return _unless_expired(found)
+
+    def named(self, name: str) -> Tenant | None:
+        """The tenant of that name on its terms of now; None where no key of it holds any longer."""
+        if name == ANYONE.name:
+            return ANYONE
+        alive = (KeyRow.expires_at.is_(None)) | (KeyRow.expires_at > _now())
+        query = select(TenantRow).where(TenantRow.name == name)
+        with Session(self._database) as session:
+            row = session.scalar(query.where(select(KeyRow).where(KeyRow.tenant == name, alive).exists()))
+            return None if row is None else _tenant(row)
 
     def configured(self) -> bool:
         """Whether there ever was a key: once there was, nobody is served without one, though all be revoked."""
@@ -216,8 +226,3 @@ def _tenant(row: TenantRow) -> Tenant:
 
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
-
-
-def _utc(moment: dt.datetime) -> dt.datetime:
-    """SQLite forgets the time zone."""
-    return moment.replace(tzinfo=moment.tzinfo or dt.UTC)

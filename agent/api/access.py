@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request, Security
@@ -22,6 +23,7 @@ from agent.tenants import ANYONE, HINT, Scope, Tenant, Tenants
 
 OVERLAY = "-x-"
 HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::\d*)?")  # of the header: a name or an address, and a port
+BATCH = "propriety.batch"  # of an ASGI scope that a batch made: the caller, who was let in when the batch was
 
 _lookups = ThreadPoolExecutor(8, thread_name_prefix="keys")  # of their own: what is embedded fills the others
 
@@ -30,12 +32,13 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
 
 class Caller(NamedTuple):
-    """A tenant whose request was let in, and who decides on it."""
+    """A tenant whose request was let in, and who decides on it; `turn` is held while a prompt is judged."""
 
     tenant: Tenant
     moderator: Moderator
     limits: Limits
     sessions: Sessions
+    turn: Callable[[], AbstractAsyncContextManager[None]]
 
     def granted(self, locale: str | None, detector: Detector | None) -> tuple[str, Detector | None]:
         """The locale and the detector that are used for those that a request names.
@@ -107,15 +110,18 @@ def _unauthorised(message: str) -> ApiError:
 
 def _allowed(scope: Scope | None) -> Any:
     async def admit(request: Request, credentials: Credentials) -> AsyncIterator[Caller]:
-        tenant, limits = await _tenant(request, credentials), request.app.state.limits
+        if (caller := request.scope.get(BATCH)) is not None:
+            yield caller
+            return
+        tenant, state = await _tenant(request, credentials), request.app.state
         request.state.tenant = tenant.name
         if scope is not None and scope not in tenant.terms.scopes:
             raise ApiError(403, f"This key lacks the scope {scope.value!r}.", "missing_scope")
-        limits.enter(tenant)
+        state.limits.enter(tenant)
         try:
-            yield Caller(tenant, request.app.state.moderator, limits, request.app.state.sessions)
+            yield Caller(tenant, state.moderator, state.limits, state.sessions, state.traffic.live)
         finally:
-            limits.leave(tenant)
+            state.limits.leave(tenant)
 
     return Depends(admit)
 

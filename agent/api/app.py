@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from agent.api import chat, conversations, errors, images, moderations, observe, policies, reviews, verdicts
+from agent.api import (
+    batches,
+    chat,
+    conversations,
+    errors,
+    files,
+    images,
+    moderations,
+    observe,
+    policies,
+    reviews,
+    verdicts,
+)
+from agent.api.batch_worker import batches_worked
 from agent.api.headers import Headers
-from agent.api.limits import Limits
+from agent.api.limits import Limits, Traffic
 from agent.api.observe import Observed
 from agent.api.reload import policies_watched
+from agent.batch_work import BatchWork
+from agent.batches import Batches
 from agent.database import open_database
+from agent.files import Files
 from agent.logs import configure_logs
 from agent.moderator import Moderator
 from agent.sessions import Sessions
@@ -28,27 +46,38 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
         settings = Settings()
         configure_logs(settings)
         moderator = Moderator(settings)
+    settings = moderator.settings
     app = FastAPI(
         title="Propriety",
         version="0.1.0",
         description="Moderated drawing, by the customs of a place.",
         redirect_slashes=False,
-        lifespan=policies_watched,
+        lifespan=_beside,
         responses={"4XX": {"model": errors.ErrorResponse}, "5XX": {"model": errors.ErrorResponse}},
     )
     app.state.moderator = moderator
+    database = open_database(settings.decision_log_url)
+    app.state.tenants, app.state.sessions = Tenants(database), Sessions(database, settings)
+    app.state.limits, app.state.traffic = Limits(), Traffic(settings.batch_concurrency)
+    app.state.files, app.state.batches = Files(database, settings), Batches(database, settings)
+    app.state.batch_work = BatchWork(database, app.state.files)
     if purged := moderator.purge():
-        log.info("%d decisions older than %s days were deleted", purged, moderator.settings.retention_days)
-    database = open_database(moderator.settings.decision_log_url)
-    app.state.tenants, app.state.limits = Tenants(database), Limits()
-    app.state.sessions = Sessions(database, moderator.settings)
+        log.info("%d decisions older than %s days were deleted", purged, settings.retention_days)
+    if purged := app.state.batches.purge(settings.oldest_kept):
+        log.info("%d files that were too old or broken off were deleted", purged)
     if not app.state.tenants.configured():
         log.warning("no API key is configured: whoever asks from this machine is served, and nobody else")
-    errors.install(app)
+    errors.install(app, larger={files.PATH: (settings.file_mib << 20) + errors.MAX_BODY})
     app.add_middleware(Observed)
     app.add_middleware(Headers)
-    for module in (moderations, chat, images, conversations, verdicts, reviews, policies, observe):
+    for module in (moderations, chat, images, conversations, verdicts, files, batches, reviews, policies, observe):
         app.include_router(module.router)
-    if moderator.settings.otlp_endpoint:
-        trace_to(moderator.settings.otlp_endpoint, app)
+    if settings.otlp_endpoint:
+        trace_to(settings.otlp_endpoint, app)
     return app
+
+
+@asynccontextmanager
+async def _beside(app: FastAPI) -> AsyncIterator[None]:
+    async with policies_watched(app), batches_worked(app):
+        yield

@@ -53,28 +53,31 @@ class ApiError(HTTPException):
 
 
 class BodyLimit:
-    """ASGI middleware: a body of more than `MAX_BODY` bytes is refused with 413, announced or not."""
+    """ASGI middleware: a body of more than `MAX_BODY` bytes is refused with 413, announced or not.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    `larger` names the paths where more may be sent, with how much.
+    """
+
+    def __init__(self, app: ASGIApp, larger: Mapping[str, int]) -> None:
+        self.app, self.larger = app, larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        received = 0
+        received, most = 0, self.larger.get(scope.get("path", ""), MAX_BODY)
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY:
-                raise ApiError(413, f"The body is larger than {MAX_BODY} bytes.", "request_too_large")
+            if received > most:
+                raise ApiError(413, f"The body is larger than {most} bytes.", "request_too_large")
             return message
 
         await self.app(scope, counted, send)
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of `app`, foreseen or not, in OpenAI's shape."""
-    app.add_middleware(BodyLimit)
+def install(app: FastAPI, larger: Mapping[str, int]) -> None:
+    """Answer every error of `app`, foreseen or not, in OpenAI's shape; `larger` as in `BodyLimit`."""
+    app.add_middleware(BodyLimit, larger=larger)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _failed)

@@ -1,4 +1,4 @@
-"""How much a tenant may ask: a token bucket of prompts and pictures a minute, and requests at once.
+"""How much a tenant may ask: a token bucket of prompts and pictures a minute, and requests at once; and who is first.
 
 By hand, since the libraries at hand count in windows, whose edges let twice the rate through. Counted by each process
 for itself, within its one event loop.
@@ -6,13 +6,17 @@ for itself, within its one event loop.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 from agent.api.errors import ApiError
 from agent.tenants import Tenant
+
+PATIENCE_S = 1.5  # a day of it is a batch of 50,000 lines, so that one ends where it is never quiet
 
 
 class Limits:
@@ -48,6 +52,36 @@ class Limits:
     def _refilled(self, name: str, per_minute: int) -> float:
         tokens, since = self._tokens.get(name, (float(per_minute), 0.0))
         return min(float(per_minute), tokens + (self._clock() - since) * per_minute / 60)
+
+
+class Traffic:
+    """Prompts of live requests are judged at once; those of batches a few at a time, while no live one is judged."""
+
+    def __init__(self, batch_concurrency: int) -> None:
+        """`batch_concurrency` prompts of batches are judged at once."""
+        self._live, self._quiet, self._seats = 0, asyncio.Event(), asyncio.Semaphore(batch_concurrency)
+        self._quiet.set()
+
+    @asynccontextmanager
+    async def live(self) -> AsyncIterator[None]:
+        """While a prompt of a live request is judged."""
+        self._live += 1
+        self._quiet.clear()
+        try:
+            yield
+        finally:
+            self._live -= 1
+            if not self._live:
+                self._quiet.set()
+
+    @asynccontextmanager
+    async def spare(self) -> AsyncIterator[None]:
+        """While a prompt of a batch is judged: once none of a live request is, or after `PATIENCE_S`."""
+        async with self._seats:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    await self._quiet.wait()
+            yield
 
 
 def _too_many(reason: str, seconds: float) -> ApiError:

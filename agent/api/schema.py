@@ -121,7 +121,8 @@ async def judge(
     """
     place, detector = caller.granted(locale, detector)
     try:
-        return await caller.moderator.moderate(messages, place, detector, caller.tenant.name)
+        async with caller.turn():
+            return await caller.moderator.moderate(messages, place, detector, caller.tenant.name)
     except UnknownLocaleError as error:  # an audience that a reload has just taken away
         raise ApiError(400, f"locale: {error}.", "unknown_locale", "locale") from None
     except BadPromptError as error:

@@ -1,0 +1,112 @@
+"""The lines of a batch: requests in, answers out, as OpenAI declares them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Annotated, Any, BinaryIO, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from agent.files import BulkError, Line
+from agent.schema import Strict
+
+LINE_BYTES = 1 << 18
+NOT_IN_BATCHES = ("stream", "conversation_id")
+
+Endpoint = Literal["/v1/moderations", "/v1/chat/completions"]
+
+
+class LineRequest(Strict):
+    """A line of an input file."""
+
+    custom_id: Annotated[str, Field(min_length=1, max_length=512)]
+    method: Literal["POST"]
+    url: Endpoint
+    body: dict[str, Any]
+
+    @field_validator("body")
+    @classmethod
+    def _stands_alone(cls, body: dict[str, Any]) -> dict[str, Any]:
+        if named := [field for field in NOT_IN_BATCHES if body.get(field)]:
+            raise ValueError(f"{named[0]} is not for batches")
+        return body
+
+
+def read_lines(source: BinaryIO, most_lines: int, most_bytes: int) -> Iterator[Line]:
+    """The lines of an input file, counted without empty ones; a line that is no request has its `flaw`.
+
+    Raises:
+        BulkError: the file is too large, is no text, or has no request in it.
+    """
+    seen, first_flaw, count, size = dict[str, int](), "it is empty", 0, 0
+    for place, raw in enumerate(iter(lambda: source.readline(LINE_BYTES + 1), b""), 1):
+        size += len(raw)
+        text = _decoded(raw, place).removeprefix("\ufeff").strip()
+        if not text:
+            continue
+        count += 1
+        if count > most_lines or size > most_bytes:
+            message = f"the file has more than {most_lines} lines, or than {most_bytes} bytes; cut it into several"
+            raise BulkError(message, "invalid_file")
+        flaw = _flaw(text, place, seen)
+        first_flaw = first_flaw if seen or flaw is None else f"no line is a request; {flaw}"
+        yield Line(count, text, flaw)
+    if not seen:
+        raise BulkError(first_flaw, "invalid_file")
+
+
+def _decoded(raw: bytes, place: int) -> str:
+    if len(raw) > LINE_BYTES:
+        raise BulkError(f"line {place} is longer than {LINE_BYTES} bytes", "invalid_file")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise BulkError(f"line {place} is no UTF-8", "invalid_file") from None
+    if "\0" in text:
+        raise BulkError(f"line {place} has a NUL in it; is the file text?", "invalid_file")
+    return text
+
+
+def _flaw(text: str, place: int, seen: dict[str, int]) -> str | None:
+    """Never the line itself: it may hold what must not be logged."""
+    try:
+        name = LineRequest.model_validate_json(text).custom_id
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        return f"line {place}: {where}: {problem['msg']}" if where else f"line {place}: {problem['msg']}"
+    if name in seen:
+        return f"line {place}: custom_id: it is that of line {seen[name]} too"
+    seen[name] = place
+    return None
+
+
+def custom_id(line: Line) -> str | None:
+    """Whatever can be read of it, also in a line that is no request."""
+    try:
+        name = json.loads(line.text)["custom_id"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def new_id() -> str:
+    """Of a line of an output or error file, and of the request that it answers."""
+    return f"batch_req_{uuid.uuid4().hex}"
+
+
+def answered(line: Line, name: str, status: int, body: Any) -> Line:
+    """A line of an output or error file: what the request of that id was answered."""
+    return _told(line, name, {"status_code": status, "request_id": name, "body": body}, None)
+
+
+def unanswered(line: Line, error: dict[str, str]) -> Line:
+    """A line of an error file: why the request was not asked, by `code` and `message`."""
+    return _told(line, new_id(), None, error)
+
+
+def _told(line: Line, name: str, response: dict[str, Any] | None, error: dict[str, str] | None) -> Line:
+    told = {"id": name, "custom_id": custom_id(line), "response": response, "error": error}
+    return Line(line.number, json.dumps(told, ensure_ascii=False))
