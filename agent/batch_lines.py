@@ -40,21 +40,21 @@ def read_lines(source: BinaryIO, most_lines: int, most_bytes: int) -> Iterator[L
     Raises:
         BulkError: the file is too large, is no text, or has no request in it.
     """
-    seen, first_flaw, count, size = dict[str, int](), "it is empty", 0, 0
+    seen, first_flaw, count, size = dict[str, int](), "", 0, 0
     for place, raw in enumerate(iter(lambda: source.readline(LINE_BYTES + 1), b""), 1):
         size += len(raw)
         text = _decoded(raw, place).removeprefix("\ufeff").strip()
-        if not text:
-            continue
-        count += 1
+        count += bool(text)
         if count > most_lines or size > most_bytes:
             message = f"the file has more than {most_lines} lines, or than {most_bytes} bytes; cut it into several"
             raise BulkError(message, "invalid_file")
+        if not text:
+            continue
         flaw = _flaw(text, place, seen)
-        first_flaw = first_flaw if seen or flaw is None else f"no line is a request; {flaw}"
+        first_flaw = first_flaw or flaw or ""
         yield Line(count, text, flaw)
     if not seen:
-        raise BulkError(first_flaw, "invalid_file")
+        raise BulkError(f"no line is a request; {first_flaw}" if first_flaw else "it is empty", "invalid_file")
 
 
 def _decoded(raw: bytes, place: int) -> str:
@@ -75,8 +75,8 @@ def _flaw(text: str, place: int, seen: dict[str, int]) -> str | None:
         name = LineRequest.model_validate_json(text).custom_id
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, problem["loc"]))
-        return f"line {place}: {where}: {problem['msg']}" if where else f"line {place}: {problem['msg']}"
+        told = [*map(str, problem["loc"]), problem["msg"].replace(" at line 1 column", " at column")]
+        return ": ".join([f"line {place}", *told])
     if name in seen:
         return f"line {place}: custom_id: it is that of line {seen[name]} too"
     seen[name] = place

@@ -63,10 +63,13 @@ class BatchWork:
             session.execute(update(BatchRow).where(BatchRow.id == name).values(held_until=until))
 
     def write(self, batch: BatchRow, answers: Sequence[Answer]) -> bool:
-        """Keep the answers to the lines behind the first `batch.done`; False where another process was first."""
+        """Keep the answers to the lines behind the first `batch.done`, and hold it no longer.
+
+        False, and nothing is kept, where another process was first.
+        """
         good, bad = ([answer.line for answer in answers if answer.ok is ok] for ok in (True, False))
         here = BatchRow.id == batch.id, BatchRow.completed + BatchRow.failed == batch.done
-        grown = {"completed": BatchRow.completed + len(good), "failed": BatchRow.failed + len(bad)}
+        grown = {"completed": BatchRow.completed + len(good), "failed": BatchRow.failed + len(bad), "held_until": None}
         with Session(self._database) as session, session.begin():
             if not changed(session, update(BatchRow).where(*here).values(grown)):
                 return False

@@ -56,7 +56,7 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
         responses={"4XX": {"model": errors.ErrorResponse}, "5XX": {"model": errors.ErrorResponse}},
     )
     app.state.moderator = moderator
-    database = open_database(settings.decision_log_url)
+    app.state.database = database = open_database(settings.decision_log_url)
     app.state.tenants, app.state.sessions = Tenants(database), Sessions(database, settings)
     app.state.limits, app.state.traffic = Limits(), Traffic(settings.batch_concurrency)
     app.state.files, app.state.batches = Files(database, settings), Batches(database, settings)
@@ -81,3 +81,4 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
 async def _beside(app: FastAPI) -> AsyncIterator[None]:
     async with policies_watched(app), batches_worked(app):
         yield
+    app.state.database.dispose()

@@ -76,8 +76,9 @@ async def _turn(app: FastAPI, served: dict[str, float]) -> bool:
             served[batch.tenant] = time.monotonic()
             try:
                 await _advance(app, batch)
-            finally:
+            except BaseException:
                 await asyncio.to_thread(work.release, batch.id)
+                raise
             return True
     return False
 

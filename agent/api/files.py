@@ -125,7 +125,11 @@ async def file(caller: Asker, request: Request, file_id: str) -> File:
     return _file(await found_file(caller, request, file_id, "file_id"))
 
 
-@router.get("/v1/files/{file_id}/content", response_class=StreamingResponse)
+@router.get(
+    "/v1/files/{file_id}/content",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/jsonl": {}}}},
+)
 async def content(caller: Asker, request: Request, file_id: str) -> StreamingResponse:
     """Its lines; those of an output file are in the order of the input."""
     row = await found_file(caller, request, file_id, "file_id")

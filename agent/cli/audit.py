@@ -15,6 +15,7 @@ import typer
 from cryptography.fernet import Fernet
 from sqlalchemy.exc import SQLAlchemyError
 
+from agent.batches import Batches
 from agent.cli.terminal import WRONG, duration, errors, fail, read_settings
 from agent.dsa import statement
 from agent.record import DecisionLog, Entry
@@ -76,7 +77,7 @@ def purge(
         str | None, typer.Option(help="A number and m, h, d or w; else the setting `retention_days`.")
     ] = None,
 ) -> None:
-    """Delete the decisions that are older than that.
+    """Delete the decisions that are older than that, and batches with their files.
 
     Example: propriety audit purge --older-than 90d
 
@@ -90,7 +91,9 @@ def purge(
     else:
         raise typer.BadParameter("name an age, or set PROPRIETY_RETENTION_DAYS", param_hint="--older-than")
     with _log(settings) as log:
-        errors.print(f"{log.purge(dt.datetime.now(dt.UTC) - age)} decisions deleted")
+        before = dt.datetime.now(dt.UTC) - age
+        decisions, files = log.purge(before), Batches(log.database, settings).purge(before)
+        errors.print(f"{decisions} decisions and {files} files of batches deleted")
 
 
 @app.command()

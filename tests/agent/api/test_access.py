@@ -59,7 +59,8 @@ def client(keyed, tenants, request):
 def test_without_a_good_key_every_route_but_health_is_401_in_openai_s_shape(keyed, header):
     for method, path in (
         ("POST", "/v1/moderations"), ("POST", "/v1/chat/completions"), ("POST", "/v1/images/generations"),
-        ("GET", "/v1/policies"), ("GET", "/v1/policies/de-DE"), ("GET", "/v1/verdicts/v-1"),
+        ("GET", "/v1/policies"), ("GET", "/v1/policies/de-DE"), ("GET", "/v1/verdicts/v-1"), ("POST", "/v1/files"),
+        ("GET", "/v1/files/f/content"), ("DELETE", "/v1/files/f"), ("POST", "/v1/batches"), ("GET", "/v1/batches"),
     ):  # fmt: skip
         body = {"input": "a tree", "prompt": "a tree", "messages": []}
         answer = httpx.request(method, keyed + path, headers=header, json=body)

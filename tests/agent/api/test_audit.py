@@ -1,17 +1,12 @@
 """What was answered is in the log, also where the process was killed without notice while it answered others."""
 
 import asyncio
-import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import httpx
-import pytest
 from sqlalchemy import text
 
 from agent.api.app import create_app
@@ -20,38 +15,11 @@ from agent.moderator import Moderator
 from agent.record import DecisionLog
 from agent.settings import Settings
 
-READY_S, ANSWERED_FIRST = 60, 30
+ANSWERED_FIRST = 30
 
 
-@pytest.fixture
-def api(tmp_path: Path, empty_url: str):
-    """A process of its own, in front of the neighbours and two small policies; its URL, and how to kill it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    own = {
-        "PROPRIETY_POLICIES_DIR": str(Path(__file__).parent / "policies"), "PROPRIETY_DATABASE_URL": empty_url,
-        "PROPRIETY_DATA_DIR": str(tmp_path), "PROPRIETY_LLM_URL": "http://127.0.0.1:9/v1",
-    }  # fmt: skip
-    command = [sys.executable, "-m", "uvicorn", "--factory", "agent.api.app:create_app", "--port", str(port)]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log)
-    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + READY_S
-    while True:
-        assert process.poll() is None, (tmp_path / "log").read_text()
-        assert time.monotonic() < deadline
-        try:
-            httpx.get(f"{url}/healthz", timeout=5, trust_env=False)
-            break
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    yield url, process
-    process.kill()
-    process.wait()
-
-
-def test_every_answered_decision_outlives_a_kill(api, empty_url: str) -> None:
-    url, process = api
+def test_every_answered_decision_outlives_a_kill(start, empty_url: str) -> None:
+    url, process = start(empty_url)
     answered: list[str] = []
 
     def ask(number: int) -> None:
