@@ -33,24 +33,32 @@ class LineRequest(Strict):
             raise ValueError(f"{named[0]} is not for batches")
         return body
 
+    @property
+    def prompts(self) -> int:
+        """How many are judged; text in parts counts as many too."""
+        prompts = self.body.get("input")
+        return len(prompts) if isinstance(prompts, list) else 1
 
-def read_lines(source: BinaryIO, most_lines: int, most_bytes: int) -> Iterator[Line]:
+
+def read_lines(source: BinaryIO, most_prompts: int, most_bytes: int) -> Iterator[Line]:
     """The lines of an input file, counted without empty ones; a line that is no request has its `flaw`.
 
     Raises:
         BulkError: the file is too large, is no text, or has no request in it.
     """
-    seen, first_flaw, count, size = dict[str, int](), "", 0, 0
+    seen, first_flaw, count, prompts, size = dict[str, int](), "", 0, 0, 0
     for place, raw in enumerate(iter(lambda: source.readline(LINE_BYTES + 1), b""), 1):
         size += len(raw)
         text = _decoded(raw, place).removeprefix("\ufeff").strip()
-        count += bool(text)
-        if count > most_lines or size > most_bytes:
-            message = f"the file has more than {most_lines} lines, or than {most_bytes} bytes; cut it into several"
+        request = _request(text, place, seen) if text else None
+        prompts += request.prompts if isinstance(request, LineRequest) else bool(text)
+        if prompts > most_prompts or size > most_bytes:
+            message = f"the file has more than {most_prompts} prompts, or than {most_bytes} bytes; cut it into several"
             raise BulkError(message, "invalid_file")
-        if not text:
+        if request is None:
             continue
-        flaw = _flaw(text, place, seen)
+        count += 1
+        flaw = request if isinstance(request, str) else None
         first_flaw = first_flaw or flaw or ""
         yield Line(count, text, flaw)
     if not seen:
@@ -69,18 +77,18 @@ def _decoded(raw: bytes, place: int) -> str:
     return text
 
 
-def _flaw(text: str, place: int, seen: dict[str, int]) -> str | None:
-    """Never the line itself: it may hold what must not be logged."""
+def _request(text: str, place: int, seen: dict[str, int]) -> LineRequest | str:
+    """The request, or what is wrong: never the line itself, which may hold what must not be logged."""
     try:
-        name = LineRequest.model_validate_json(text).custom_id
+        request = LineRequest.model_validate_json(text)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         told = [*map(str, problem["loc"]), problem["msg"].replace(" at line 1 column", " at column")]
         return ": ".join([f"line {place}", *told])
-    if name in seen:
-        return f"line {place}: custom_id: it is that of line {seen[name]} too"
-    seen[name] = place
-    return None
+    if first := seen.get(request.custom_id):
+        return f"line {place}: custom_id: it is that of line {first} too"
+    seen[request.custom_id] = place
+    return request
 
 
 def custom_id(line: Line) -> str | None:

@@ -14,7 +14,7 @@ from agent.files import BulkError, FileRow, changed, erase, lock, new_file, newe
 from agent.settings import Settings
 
 WINDOW = dt.timedelta(hours=24)
-MOST_OPEN = 100  # batches of a tenant that are not done
+MOST_OPEN = 20  # batches of a tenant that are not done
 BROKEN_OFF = dt.timedelta(days=1)  # after which an upload that is not whole is deleted
 OPEN = ("validating", "in_progress", "cancelling")
 

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     DateTime,
     Engine,
@@ -49,7 +50,7 @@ class FileRow(Base):
     filename: Mapped[str] = mapped_column(String(255))
     purpose: Mapped[str] = mapped_column(String(16))
     status: Mapped[str] = mapped_column(String(16), default="uploaded")
-    bytes: Mapped[int] = mapped_column(default=0)
+    bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     lines: Mapped[int] = mapped_column(default=0)
 
 

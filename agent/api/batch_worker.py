@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 import httpx
 from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
@@ -33,6 +34,7 @@ from agent.tenants import Scope, Tenant
 log = logging.getLogger("propriety")
 
 LOOK_S = 1.0  # between two looks whether there is a batch to work on
+PAUSES_S = (1, 5)  # after which what failed on our side is asked again: a database may have been away
 
 
 class Stop(NamedTuple):
@@ -77,7 +79,8 @@ async def _turn(app: FastAPI, served: dict[str, float]) -> bool:
             try:
                 await _advance(app, batch)
             except BaseException:
-                await asyncio.to_thread(work.release, batch.id)
+                with suppress(SQLAlchemyError):
+                    await asyncio.to_thread(work.release, batch.id)
                 raise
             return True
     return False
@@ -143,7 +146,11 @@ async def _answer(client: httpx.AsyncClient, endpoint: str, line: Line) -> Answe
         request = LineRequest.model_validate_json(line.text)
         if request.url == endpoint:
             body, headers = json.dumps(request.body), {"Content-Type": "application/json"}
-            response = await client.post(request.url, content=body, headers=headers)
+            for pause_s in (*PAUSES_S, None):
+                response = await client.post(request.url, content=body, headers=headers)
+                if response.status_code < 500 or pause_s is None:
+                    break
+                await asyncio.sleep(pause_s)
             return Answer(answered(line, name, response.status_code, response.json()), response.status_code == 200)
         flaw = f"url: the batch's endpoint is {endpoint}"
     error = {"message": flaw, "type": "invalid_request_error", "param": None, "code": "invalid_line"}

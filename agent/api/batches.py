@@ -6,12 +6,12 @@ import asyncio
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from agent.api.access import Asker, Caller
 from agent.api.errors import ApiError
-from agent.api.files import After, Limit, Listed, Page, found_file, page, refused
+from agent.api.files import Listed, Page, Paging, found_file, page, refused
 from agent.batch_lines import Endpoint
 from agent.batches import BatchRow
 from agent.database import utc
@@ -81,10 +81,11 @@ async def create(caller: Asker, request: Request, body: BatchRequest) -> Batch:
 
 
 @router.get("/v1/batches")
-async def batches(caller: Asker, request: Request, after: After = None, limit: Limit = 20) -> Page[Batch]:
+async def batches(caller: Asker, request: Request, asked: Annotated[Paging, Query()]) -> Page[Batch]:
     """The caller's own, newest first."""
-    found = await asyncio.to_thread(request.app.state.batches.listed, caller.tenant.name, after, limit + 1)
-    return Page(**page([_batch(row) for row in found], limit))
+    listed = request.app.state.batches.listed
+    found = await asyncio.to_thread(listed, caller.tenant.name, asked.after, asked.limit + 1)
+    return Page(**page([_batch(row) for row in found], asked.limit))
 
 
 @router.get("/v1/batches/{batch_id}")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
 from agent.api.access import Asker, Caller
@@ -25,9 +25,6 @@ router = APIRouter()
 PATH = "/v1/files"
 STATUS = {"invalid_file": 400, "not_found": 404, "file_in_use": 409, "storage_full": 413, "too_many_waiting": 429}
 
-After = Annotated[str | None, Query(description="The id of the last one before, for the next page.")]
-Limit = Annotated[int, Query(ge=1, le=100)]
-
 
 class Upload(Strict):
     """The form's fields."""
@@ -36,6 +33,13 @@ class Upload(Strict):
 
     purpose: Literal["batch"]
     file: UploadFile
+
+
+class Paging(Strict):
+    """Which page of a list is asked for."""
+
+    after: str | None = Field(default=None, description="The id of the last one before, for the next page.")
+    limit: int = Field(default=20, ge=1, le=100)
 
 
 class Listed(Strict):
@@ -103,7 +107,7 @@ async def upload(caller: Asker, request: Request) -> File:
             errors = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
             raise RequestValidationError(errors, body=given) from None
         settings, name = caller.moderator.settings, PurePath(sent.file.filename or "").name[:255]
-        lines = read_lines(sent.file.file, settings.batch_lines, settings.file_mib << 20)
+        lines = read_lines(sent.file.file, settings.batch_prompts, settings.file_mib << 20)
         try:
             row = await asyncio.to_thread(request.app.state.files.add, caller.tenant.name, name, lines)
         except BulkError as error:
@@ -112,11 +116,11 @@ async def upload(caller: Asker, request: Request) -> File:
 
 
 @router.get(PATH)
-async def files(caller: Asker, request: Request, after: After = None, limit: Limit = 20) -> Page[File]:
+async def files(caller: Asker, request: Request, asked: Annotated[Paging, Query()]) -> Page[File]:
     """The caller's own, newest first."""
     listed = request.app.state.files.listed
-    found = await asyncio.to_thread(listed, caller.tenant.name, after, limit + 1)
-    return Page(**page([_file(row) for row in found], limit))
+    found = await asyncio.to_thread(listed, caller.tenant.name, asked.after, asked.limit + 1)
+    return Page(**page([_file(row) for row in found], asked.limit))
 
 
 @router.get("/v1/files/{file_id}")

@@ -11,9 +11,9 @@ def request(name: str = "a", **changes: object) -> dict[str, object]:
     return {"custom_id": name, "method": "POST", "url": "/v1/moderations", "body": {"input": "a tree"}, **changes}
 
 
-def read(content: str | bytes, most_lines: int = 10, most_bytes: int = 1 << 20) -> list[Line]:
+def read(content: str | bytes, most_prompts: int = 10, most_bytes: int = 1 << 20) -> list[Line]:
     raw = content.encode() if isinstance(content, str) else content
-    return list(read_lines(io.BytesIO(raw), most_lines, most_bytes))
+    return list(read_lines(io.BytesIO(raw), most_prompts, most_bytes))
 
 
 def test_lines_are_kept_as_they_are_and_counted_without_empty_ones() -> None:
@@ -60,7 +60,8 @@ def test_a_line_that_is_no_request_has_its_flaw_and_the_others_have_none(line: s
         (json.dumps(request()).encode("utf-16"), "line 1 is no UTF-8"),
         ('{"a": "\0"}', "line 1 has a NUL in it"),
         (json.dumps(request()) + "\n" + "x" * (LINE_BYTES + 1), "line 2 is longer than"),
-        ("\n".join(json.dumps(request(str(number))) for number in range(11)), "more than 10 lines"),
+        ("\n".join(json.dumps(request(str(number))) for number in range(11)), "more than 10 prompts"),
+        (json.dumps(request(body={"input": ["a tree"] * 11})), "more than 10 prompts"),
     ],
 )
 def test_a_file_that_is_none_is_refused_with_the_place(content: str | bytes, reason: str) -> None:

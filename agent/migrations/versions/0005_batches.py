@@ -15,7 +15,7 @@ def upgrade() -> None:
         sa.Column("filename", sa.String(255), nullable=False),
         sa.Column("purpose", sa.String(16), nullable=False),
         sa.Column("status", sa.String(16), nullable=False),
-        sa.Column("bytes", sa.Integer, nullable=False),
+        sa.Column("bytes", sa.BigInteger, nullable=False),
         sa.Column("lines", sa.Integer, nullable=False),
     )
     op.create_index("ix_files_tenant", "files", ["tenant", "created_at"])

@@ -1,12 +1,19 @@
 """A batch goes on where it was: after a kill without notice, and beside another process."""
 
+import asyncio
+import datetime as dt
 import json
 import signal
+import threading
 import time
 from copy import copy
 
 import httpx
+import pytest
+from sqlalchemy import create_engine, text
 
+from agent import batch_work
+from agent.api import batch_worker
 from agent.api.app import create_app
 
 LINES, SOON_S = 120, 120
@@ -79,3 +86,52 @@ def test_two_processes_share_the_work_and_none_does_it_again(moderator, empty_ur
     asked = [len(judge.asked) for judge in judges]
     assert sum(asked) == 4 * 39
     assert all(asked)
+
+
+def test_a_line_that_takes_longer_than_a_batch_is_held_is_not_taken_by_another(
+    moderator, empty_url: str, serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (batch_work, batch_worker):
+        monkeypatch.setattr(module, "HELD", dt.timedelta(seconds=0.6))
+    gate, judges = threading.Event(), [copy(moderator), copy(moderator)]
+    decide = type(moderator).moderate
+    for judge in judges:
+        judge.settings = moderator.settings.model_copy(update={"database_url": empty_url})
+        judge.asked = []
+
+        async def slow(*arguments, judge=judge):
+            verdict = await decide(judge, *arguments)
+            await asyncio.to_thread(gate.wait, SOON_S)
+            return verdict
+
+        judge.moderate = slow
+    for first in serve(create_app(judges[0])):
+        for _ in serve(create_app(judges[1])):
+            with web(first) as client:
+                batch = begin(client, 8)
+                time.sleep(4)
+                asked = [len(judge.asked) for judge in judges]
+                gate.set()
+                until(client, batch, lambda seen: seen["status"] == "completed")
+    assert sorted(asked) == [0, 1]
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+def test_connections_that_are_lost_lose_no_line(start, empty_url: str) -> None:
+    url, _ = start(empty_url)
+    ended_by_us = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid()"
+    )
+    with web(url) as client:
+        batch = begin(client, LINES)
+        until(client, batch, lambda seen: done(seen) >= 5)
+        engine = create_engine(empty_url)
+        for _ in range(10):
+            time.sleep(0.2)
+            with engine.connect() as connection:
+                connection.execute(ended_by_us)
+        engine.dispose()
+        ended = until(client, batch, lambda seen: seen["status"] == "completed")
+        assert names(client, ended["output_file_id"]) == [str(number) for number in range(LINES) if number != 7]
+        assert names(client, ended["error_file_id"]) == ["7"]

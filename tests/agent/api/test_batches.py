@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from agent.api import limits
+from agent.api import batch_worker, limits
 from agent.api.app import create_app
 from agent.schema import Detector
 from agent.tenants import Scope, Terms
@@ -49,6 +49,11 @@ def told(client, file_id):
     """The lines of an output or error file, by `custom_id`."""
     lines = [json.loads(each) for each in client.files.content(file_id).text.splitlines()] if file_id else []
     return {each["custom_id"]: each for each in lines}
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(batch_worker, "PAUSES_S", (0.01, 0.01))
 
 
 @pytest.fixture
@@ -156,6 +161,20 @@ def test_a_bad_line_is_an_error_line_and_the_others_are_answered(client):
     assert "secret" not in one.files.content(done.error_file_id).text
 
 
+def test_what_failed_on_our_side_is_asked_again(client, judge):
+    decide, failures = judge.moderate, iter([OSError("a secret of the server")] * 2)
+
+    async def moderate(*arguments):
+        for error in failures:
+            raise error
+        return await decide(*arguments)
+
+    judge.moderate = moderate
+    one = client()
+    done = ended(one, begin(one, [line("a"), line("b")]))
+    assert list(told(one, done.output_file_id)) == ["a", "b"]
+
+
 def test_the_tenant_s_terms_hold_for_every_line(client, judge):
     german = client(locales=["de"], default_locale="de-AT", detector=Detector.LLM, audience="children")
     done = ended(german, begin(german, [line("own"), line("far", extra={"locale": "fr-FR"}),
@@ -190,6 +209,10 @@ def test_batches_are_listed_newest_first_page_by_page(client):
     first = one.batches.list(limit=2)
     assert (first.has_more, first.to_dict()["last_id"]) == (True, made[1])
     assert not one.batches.list(limit=9, after=made[1]).has_more
+    for wrong in ({"limit": 0}, {"limit": 101}, {"order": "asc"}):
+        with pytest.raises(openai.BadRequestError) as refused:
+            one.batches.list(extra_query=wrong)
+        assert refused.value.param == next(iter(wrong))
 
 
 @pytest.mark.parametrize(

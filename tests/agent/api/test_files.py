@@ -17,7 +17,7 @@ LINE = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/moderations",
 @pytest.fixture(scope="module")
 def judge(moderator, tmp_path_factory):
     judge = copy(moderator)
-    own = {"database_url": f"sqlite:///{tmp_path_factory.mktemp('files')}/own.db", "file_mib": 1, "batch_lines": 1000}
+    own = {"database_url": f"sqlite:///{tmp_path_factory.mktemp('files')}/own.db", "file_mib": 1, "batch_prompts": 1000}
     judge.settings = moderator.settings.model_copy(update=own)
     return judge
 
@@ -92,7 +92,7 @@ def test_the_scope_is_moderate(client):
     [
         ("prompt\na tree\n", {}, "file", "no line is a request; line 1"),
         ("", {}, "file", "it is empty"),
-        ("\n".join([LINE] * 1001), {}, "file", "more than 1000 lines"),
+        ("\n".join([LINE] * 1001), {}, "file", "more than 1000 prompts"),
         (LINE + "\n" * (1 << 20), {}, "file", "more than"),
         (LINE, {"purpose": "fine-tune"}, "purpose", "Input should be 'batch'"),
         (LINE, {"extra_body": {"colour": "red"}}, "colour", "Extra inputs are not permitted"),
