@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import JSON, DateTime, Index, String, Text, delete, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from agent.database import Base, open_database
+from agent.database import Base, open_database, utc
 from agent.schema import Verdict
 from agent.sealing import Seal
 from agent.settings import Settings
@@ -106,7 +106,7 @@ class DecisionLog:
             query = query.where(DecisionRow.tenant == tenant)
         with Session(self.database) as session:
             for row in session.scalars(query.order_by(DecisionRow.created_at).execution_options(yield_per=500)):
-                yield Entry(row.created_at.replace(tzinfo=dt.UTC), row.tenant, self._seal.open(row.verdict))
+                yield Entry(utc(row.created_at), row.tenant, self._seal.open(row.verdict))
 
     def purge(self, before: dt.datetime) -> int:
         """Delete the decisions of before that moment; says how many there were."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import JSON, Boolean, DateTime, Engine, String, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from agent.database import Base
+from agent.database import Base, utc
 from agent.exemplars import Exemplar
 from agent.policy import Policy
 from agent.record import DecisionRow, Entry
@@ -147,7 +147,7 @@ class Reviews:
             return tuple(session.execute(select(func.count(), func.max(ReviewRow.created_at))).one())
 
     def _reviewed(self, decision: DecisionRow, row: ReviewRow | None) -> Reviewed:
-        entry = Entry(decision.created_at.replace(tzinfo=dt.UTC), decision.tenant, self._seal.open(decision.verdict))
+        entry = Entry(utc(decision.created_at), decision.tenant, self._seal.open(decision.verdict))
         if row is None:
             return Reviewed(entry, None)
         rule = None if row.lifted or not row.rules else row.rules[0]

@@ -131,3 +131,17 @@ def test_what_is_older_than_that_is_deleted_and_the_rest_stays(log: DecisionLog,
     assert log.purge(moment) == 1
     assert [(entry.tenant, entry.verdict.id) for entry in log.entries(moment)] == [("acme", "verdict-2")]
     assert list(log.entries(moment, "apex")) == []
+
+
+def test_the_time_of_a_decision_is_utc_whatever_the_database_s_time_zone(url: str, verdict: Make) -> None:
+    DecisionLog(Settings(database_url=url)).close()
+    engine = create_engine(url)
+    if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET timezone TO 'Asia/Tokyo'")
+    engine.dispose()
+    log, before = DecisionLog(Settings(database_url=url)), dt.datetime.now(dt.UTC)
+    log.write(verdict("verdict-1"))
+    (entry,) = log.entries(before - dt.timedelta(hours=1))
+    assert before <= entry.created_at <= dt.datetime.now(dt.UTC)
+    log.close()

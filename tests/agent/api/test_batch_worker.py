@@ -16,7 +16,7 @@ from agent import batch_work
 from agent.api import batch_worker
 from agent.api.app import create_app
 
-LINES, SOON_S = 120, 120
+LINES, SOON_S = 60, 120
 ENDPOINT = "/v1/moderations"
 
 
