@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from agent import tenants as module
-from agent.tenants import ANYONE, Scope, TenantError, Tenants, Terms
+from agent.tenants import ANYONE, Scope, Tenant, TenantError, Tenants, Terms
 
 TERMS = Terms(scopes=[Scope.MODERATE], locales=["de-DE"], audience="children", per_minute=None)
 
@@ -48,6 +48,17 @@ def test_revoking_ends_every_key_and_opens_nothing(tenants: Tenants) -> None:
     assert tenants.of(other) is not None
     assert tenants.revoke("apex") == 1
     assert tenants.configured()
+
+
+def test_a_tenant_is_found_by_name_while_a_key_of_it_holds(tenants: Tenants) -> None:
+    tenants.create("acme", TERMS)
+    tenants.create("apex", TERMS)
+    assert tenants.named("acme") == Tenant("acme", TERMS)
+    tenants.rotate("acme", dt.timedelta())
+    tenants.revoke("apex")
+    assert tenants.named("acme") == Tenant("acme", TERMS)
+    assert tenants.named("apex") is tenants.named("none") is None
+    assert tenants.named("") is ANYONE
 
 
 def test_a_revoked_key_is_served_no_longer_than_it_is_remembered(database: Engine) -> None:

@@ -1,7 +1,10 @@
+import asyncio
+
 import pytest
 
+from agent.api import limits as module
 from agent.api.errors import ApiError
-from agent.api.limits import Limits
+from agent.api.limits import Limits, Traffic
 from agent.tenants import ANYONE, Scope, Tenant, Terms
 
 
@@ -67,3 +70,25 @@ def test_one_tenant_s_limits_are_not_another_s_and_some_have_none(limits):
     limits.enter(tenant("apex", per_minute=1))
     for _ in range(1000):
         limits.enter(ANYONE)
+
+
+@pytest.mark.parametrize(("patience_s", "begins"), [(3600, False), (0.01, True)])
+def test_a_batch_s_prompt_waits_for_live_ones_but_not_for_ever(monkeypatch, patience_s, begins):
+    monkeypatch.setattr(module, "PATIENCE_S", patience_s)
+
+    async def begun_while_live() -> bool:
+        traffic, begun = Traffic(1), asyncio.Event()
+
+        async def batch():
+            async with traffic.spare():
+                begun.set()
+
+        async with traffic.live():
+            async with traffic.live():
+                task = asyncio.create_task(batch())
+            await asyncio.sleep(0.1)
+            seen = begun.is_set()
+        await asyncio.wait_for(task, 10)
+        return seen
+
+    assert asyncio.run(begun_while_live()) is begins
