@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 from agent.files import BulkError, Line
 from agent.schema import Strict
 
-LINE_BYTES = 1 << 18
+LINE_BYTES, FLAW_CHARS = 1 << 18, 300
 NOT_IN_BATCHES = ("stream", "conversation_id")
 
 Endpoint = Literal["/v1/moderations", "/v1/chat/completions"]
@@ -84,11 +84,16 @@ def _request(text: str, place: int, seen: dict[str, int]) -> LineRequest | str:
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         told = [*map(str, problem["loc"]), problem["msg"].replace(" at line 1 column", " at column")]
-        return ": ".join([f"line {place}", *told])
+        return printable(": ".join([f"line {place}", *told]))[:FLAW_CHARS]
     if first := seen.get(request.custom_id):
         return f"line {place}: custom_id: it is that of line {first} too"
     seen[request.custom_id] = place
     return request
+
+
+def printable(text: str) -> str:
+    """Without what breaks lines or databases."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def custom_id(line: Line) -> str | None:

@@ -138,10 +138,12 @@ class Files:
         """Add lines to a file in the session's transaction."""
         if not lines:
             return
-        session.execute(
-            insert(LineRow),
-            [{**line._asdict(), "file_id": name, "text": self._seal.lock(line.text)} for line in lines],
-        )
+        lock = self._seal.lock
+        rows = [
+            {"file_id": name, "number": line.number, "text": lock(line.text), "flaw": line.flaw and lock(line.flaw)}
+            for line in lines
+        ]
+        session.execute(insert(LineRow), rows)
         size = sum(len(line.text.encode()) + 1 for line in lines)
         grown = {"bytes": FileRow.bytes + size, "lines": FileRow.lines + len(lines)}
         session.execute(update(FileRow).where(FileRow.id == name).values(grown))
@@ -165,7 +167,8 @@ class Files:
         query = select(LineRow).where(LineRow.file_id == name, LineRow.number > done).order_by(LineRow.number)
         with Session(self._database) as session:
             rows = session.scalars(query.limit(limit))
-            return [Line(row.number, self._seal.unlock(row.text), row.flaw) for row in rows]
+            unlock = self._seal.unlock
+            return [Line(row.number, unlock(row.text), row.flaw and unlock(row.flaw)) for row in rows]
 
     def content(self, name: str) -> Iterator[bytes]:
         """A file from its first byte to its last; no connection is held while a page goes out."""

@@ -89,8 +89,7 @@ async def _turn(app: FastAPI, served: dict[str, float]) -> bool:
 async def _advance(app: FastAPI, batch: BatchRow) -> None:
     work: BatchWork = app.state.batch_work
     tenant = _served_to(batch, await asyncio.to_thread(app.state.tenants.named, batch.tenant))
-    stopped = isinstance(tenant, Stop)
-    page = PAGE if stopped else app.state.moderator.settings.batch_concurrency
+    page = PAGE if isinstance(tenant, Stop) else app.state.moderator.settings.batch_concurrency
     lines = await asyncio.to_thread(app.state.files.lines, batch.input_file_id, batch.done, page)
     if isinstance(tenant, Stop):
         error = {"code": f"batch_{tenant.status}", "message": tenant.reason}

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from agent.api.access import Asker, Caller
 from agent.api.errors import ApiError
-from agent.api.files import Listed, Page, Paging, found_file, page, refused
+from agent.api.files import Id, Listed, Page, Paging, found_file, page, refused
+from agent.api.schema import Text
 from agent.batch_lines import Endpoint
 from agent.batches import BatchRow
 from agent.database import utc
@@ -20,15 +21,15 @@ from agent.schema import Strict
 
 router = APIRouter()
 
-Key = Annotated[str, Field(max_length=64)]
-Value = Annotated[str, Field(max_length=512)]
+Key = Annotated[Text, Field(max_length=64)]
+Value = Annotated[Text, Field(max_length=512)]
 Metadata = Annotated[dict[Key, Value], Field(max_length=16)]
 
 
 class BatchRequest(Strict):
     """OpenAI's fields."""
 
-    input_file_id: str
+    input_file_id: Id
     endpoint: Endpoint
     completion_window: Literal["24h"]
     metadata: Metadata | None = None
@@ -89,13 +90,13 @@ async def batches(caller: Asker, request: Request, asked: Annotated[Paging, Quer
 
 
 @router.get("/v1/batches/{batch_id}")
-async def batch(caller: Asker, request: Request, batch_id: str) -> Batch:
+async def batch(caller: Asker, request: Request, batch_id: Id) -> Batch:
     """One of the caller's own."""
     return _batch(await _found(caller, request, batch_id))
 
 
 @router.post("/v1/batches/{batch_id}/cancel")
-async def cancel(caller: Asker, request: Request, batch_id: str) -> Batch:
+async def cancel(caller: Asker, request: Request, batch_id: Id) -> Batch:
     """Ask no further line; what was answered stays."""
     row = await _found(caller, request, batch_id)
     if not await asyncio.to_thread(request.app.state.batches.cancel, caller.tenant.name, batch_id):

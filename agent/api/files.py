@@ -15,7 +15,7 @@ from starlette.datastructures import UploadFile
 
 from agent.api.access import Asker, Caller
 from agent.api.errors import ApiError
-from agent.batch_lines import read_lines
+from agent.batch_lines import printable, read_lines
 from agent.database import utc
 from agent.files import BulkError, FileRow, Purpose
 from agent.schema import Strict
@@ -24,6 +24,8 @@ router = APIRouter()
 
 PATH = "/v1/files"
 STATUS = {"invalid_file": 400, "not_found": 404, "file_in_use": 409, "storage_full": 413, "too_many_waiting": 429}
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class Upload(Strict):
@@ -38,7 +40,7 @@ class Upload(Strict):
 class Paging(Strict):
     """Which page of a list is asked for."""
 
-    after: str | None = Field(default=None, description="The id of the last one before, for the next page.")
+    after: Id | None = Field(default=None, description="The id of the last one before, for the next page.")
     limit: int = Field(default=20, ge=1, le=100)
 
 
@@ -86,17 +88,21 @@ class FileDeleted(Strict):
 
 
 FORM = {
-    "type": "object",
-    "required": ["file", "purpose"],
-    "properties": {
-        "purpose": {"type": "string", "enum": ["batch"]},
-        "file": {"type": "string", "format": "binary", "description": "JSON Lines, each a request of a batch."},
-    },
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "required": ["file", "purpose"],
+            "properties": {
+                "purpose": {"type": "string", "enum": ["batch"]},
+                "file": {"type": "string", "format": "binary", "description": "JSON Lines, a request of a batch each."},
+            },
+        }
+    }
 }
 
 
 # The form is read here and not by FastAPI, which would take it in before it asks for a key.
-@router.post(PATH, openapi_extra={"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}})
+@router.post(PATH, openapi_extra={"requestBody": {"required": True, "content": FORM}})
 async def upload(caller: Asker, request: Request) -> File:
     """Keep a batch's input; a line that is no request gets its error from the batch, a file without any is a 400."""
     async with request.form(max_files=1, max_fields=10) as form:
@@ -106,7 +112,7 @@ async def upload(caller: Asker, request: Request) -> File:
         except ValidationError as error:
             errors = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
             raise RequestValidationError(errors, body=given) from None
-        settings, name = caller.moderator.settings, PurePath(sent.file.filename or "").name[:255]
+        settings, name = caller.moderator.settings, printable(PurePath(sent.file.filename or "").name)[:255]
         lines = read_lines(sent.file.file, settings.batch_prompts, settings.file_mib << 20)
         try:
             row = await asyncio.to_thread(request.app.state.files.add, caller.tenant.name, name, lines)
@@ -124,7 +130,7 @@ async def files(caller: Asker, request: Request, asked: Annotated[Paging, Query(
 
 
 @router.get("/v1/files/{file_id}")
-async def file(caller: Asker, request: Request, file_id: str) -> File:
+async def file(caller: Asker, request: Request, file_id: Id) -> File:
     """One of the caller's own."""
     return _file(await found_file(caller, request, file_id, "file_id"))
 
@@ -134,7 +140,7 @@ async def file(caller: Asker, request: Request, file_id: str) -> File:
     response_class=StreamingResponse,
     responses={200: {"content": {"application/jsonl": {}}}},
 )
-async def content(caller: Asker, request: Request, file_id: str) -> StreamingResponse:
+async def content(caller: Asker, request: Request, file_id: Id) -> StreamingResponse:
     """Its lines; those of an output file are in the order of the input."""
     row = await found_file(caller, request, file_id, "file_id")
     lines = request.app.state.files.content(row.id)
@@ -142,7 +148,7 @@ async def content(caller: Asker, request: Request, file_id: str) -> StreamingRes
 
 
 @router.delete("/v1/files/{file_id}")
-async def delete(caller: Asker, request: Request, file_id: str) -> FileDeleted:
+async def delete(caller: Asker, request: Request, file_id: Id) -> FileDeleted:
     """Delete one of the caller's own that no batch needs that is not done."""
     row = await found_file(caller, request, file_id, "file_id")
     try:

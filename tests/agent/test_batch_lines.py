@@ -39,6 +39,7 @@ def test_lines_are_kept_as_they_are_and_counted_without_empty_ones() -> None:
         (json.dumps(request("b", body={"stream": True})), "line 2: body: Value error, stream is not for batches"),
         (json.dumps(request("b", body={"conversation_id": "c"})), "conversation_id is not for batches"),
         (json.dumps(request("\ud800")), "line 2: Invalid JSON"),
+        (json.dumps(request("b", **{"\0\n" + "x" * 999: 1})), "line 2: ??xxx"),
         ('{"custom_id": "b", "body": ' + '{"a":' * 5000 + "1" + "}" * 5000 + "}", "line 2: Invalid JSON"),
         ('{"custom_id": ' + "9" * 6000 + "}", "line 2: Invalid JSON"),
     ],

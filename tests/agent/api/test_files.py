@@ -70,6 +70,25 @@ def test_a_file_is_kept_shown_listed_given_back_and_deleted(client):
         one.files.content(shown.id)
 
 
+@pytest.mark.parametrize("name", ["%00", "a%20b", "x" * 65, "%ED%A0%80", "'"])
+def test_an_id_that_cannot_be_one_is_a_400(client, served, name):
+    headers = {"authorization": f"Bearer {client().api_key}"}
+    for path, param in (
+        (f"files/{name}", "file_id"),
+        (f"batches/{name}", "batch_id"),
+        (f"files?after={name}", "after"),
+    ):
+        answer = httpx.get(f"{served}/v1/{path}", headers=headers)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+def test_a_name_that_cannot_be_written_is_written_otherwise(client, served):
+    part = "--b\r\nContent-Disposition: form-data; name="
+    form = f'{part}"purpose"\r\n\r\nbatch\r\n{part}"file"; filename="a/b\tc.jsonl"\r\n\r\n{LINE}\r\n--b--\r\n'
+    head = {"authorization": f"Bearer {client().api_key}", "content-type": "multipart/form-data; boundary=b"}
+    assert httpx.post(f"{served}/v1/files", content=form, headers=head).json()["filename"] == "b?c.jsonl"
+
+
 def test_a_file_is_its_tenant_s_alone(client):
     mine, other = client(), client()
     file = send(mine)
