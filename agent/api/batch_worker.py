@@ -1,6 +1,6 @@
 """Batches are worked through by the API's own process: a few lines of one tenant's, then of another's.
 
-A line is asked as the live request that it could have been, of the same application, so that it is answered alike.
+A line is asked of the same routes as the live request that it could have been, so that it is answered alike.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from agent.api import chat, errors, moderations
 from agent.api.access import BATCH, Caller
 from agent.api.limits import Limits
 from agent.batch_lines import LineRequest, answered, new_id, unanswered
@@ -47,13 +48,23 @@ class Stop(NamedTuple):
 @asynccontextmanager
 async def batches_worked(app: FastAPI) -> AsyncIterator[None]:
     """A lifespan in which the batches in the database are worked through."""
-    task = asyncio.create_task(_work(app))
+    task = asyncio.create_task(_work(_routes(app)))
     try:
         yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def _routes(app: FastAPI) -> FastAPI:
+    """Those that a batch may ask, without what stands before live requests, such as keys, times and their log."""
+    routes = FastAPI(openapi_url=None)
+    routes.state = app.state
+    errors.install(routes, larger={})
+    for module in (moderations, chat):
+        routes.include_router(module.router)
+    return routes
 
 
 async def _work(app: FastAPI) -> None:
