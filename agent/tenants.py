@@ -116,6 +116,21 @@ class Tenants:
             self._any["any"] = True
         return key
 
+    def change(self, name: str, terms: dict[str, Any]) -> Terms:
+        """Put these terms, by field, in the place of a tenant's; served within `REMEMBERED_S`, by each process.
+
+        Raises:
+            TenantError: where there is none of that name.
+            ValidationError: they are no terms.
+        """
+        with Session(self._database) as session, session.begin():
+            row = session.get(TenantRow, name, with_for_update=True)
+            if row is None:
+                raise _no_tenant(name)
+            changed = Terms.model_validate({**row.terms, **terms})
+            row.terms = changed.model_dump(mode="json")
+            return changed
+
     def rotate(self, name: str, grace: dt.timedelta) -> str:
         """Another key of a tenant, shown this once; the others end after `grace`.
 
@@ -198,7 +213,7 @@ class Tenants:
 
     def _end(self, session: Session, name: str, when: dt.datetime) -> int:
         if session.get(TenantRow, name) is None:
-            raise TenantError(f"there is no tenant {name!r}; `propriety keys list` names all")
+            raise _no_tenant(name)
         alive = (KeyRow.expires_at.is_(None)) | (KeyRow.expires_at > when)
         ended = session.scalars(select(KeyRow.hash).where(KeyRow.tenant == name, alive)).all()
         session.execute(update(KeyRow).where(KeyRow.hash.in_(ended)).values(expires_at=when))
@@ -208,6 +223,10 @@ class Tenants:
 def _unless_expired(found: tuple[Tenant, dt.datetime | None]) -> Tenant | None:
     tenant, expires_at = found
     return None if expires_at and expires_at <= _now() else tenant
+
+
+def _no_tenant(name: str) -> TenantError:
+    return TenantError(f"there is no tenant {name!r}; `propriety keys list` names all")
 
 
 def _new_key(session: Session, tenant: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -18,23 +19,44 @@ from agent.policy_files import UnknownLocaleError, lookup
 from agent.schema import Detector
 from agent.tenants import Name, Scope, TenantError, Tenants, Terms
 
-app = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke the keys of the API.")
+app = typer.Typer(no_args_is_help=True, help="Make, list, change, rotate and revoke the keys of the API.")
 
 TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Lower case, such as acme.")]
+Scopes = Annotated[list[Scope] | None, typer.Option("--scope", help="May be repeated; at first moderate and draw.")]
+Locales = Annotated[
+    list[str] | None,
+    typer.Option("--locale", help="A language range that is served, such as de or ar-SA; at first all are."),
+]
+DefaultLocale = Annotated[str | None, typer.Option(help="Where a request names none.")]
+Audience = Annotated[str | None, typer.Option(help="Laid over every locale, such as children.")]
+ChosenDetector = Annotated[Detector | None, typer.Option(help="Instead of the policies' own.")]
+PerMinute = Annotated[int | None, typer.Option(min=0, help="Prompts and pictures; 0: no limit; at first 600.")]
+Concurrent = Annotated[int | None, typer.Option(min=0, help="Requests at once; 0: no limit; at first 16.")]
+
+
+class Droppable(StrEnum):
+    """A term that may be left open."""
+
+    LOCALE = "locale"
+    DEFAULT_LOCALE = "default-locale"
+    AUDIENCE = "audience"
+    DETECTOR = "detector"
+
+    @property
+    def field(self) -> str:
+        return "locales" if self is Droppable.LOCALE else self.value.replace("-", "_")
 
 
 @app.command()
 def create(
     tenant: TenantName,
-    scope: Annotated[list[Scope] | None, typer.Option(help="May be repeated; else moderate and draw.")] = None,
-    locale: Annotated[
-        list[str] | None, typer.Option(help="A language range that is served, such as de or ar-SA; else all are.")
-    ] = None,
-    default_locale: Annotated[str | None, typer.Option(help="Where a request names none.")] = None,
-    audience: Annotated[str | None, typer.Option(help="Laid over every locale, such as children.")] = None,
-    detector: Annotated[Detector | None, typer.Option(help="Instead of the policies' own.")] = None,
-    per_minute: Annotated[int, typer.Option(min=0, help="Prompts and pictures a minute; 0: no limit.")] = 600,
-    concurrent: Annotated[int, typer.Option(min=0, help="Requests at once; 0: no limit.")] = 16,
+    scope: Scopes = None,
+    locale: Locales = None,
+    default_locale: DefaultLocale = None,
+    audience: Audience = None,
+    detector: ChosenDetector = None,
+    per_minute: PerMinute = None,
+    concurrent: Concurrent = None,
 ) -> None:
     """Make a tenant and its key, which is printed this once and kept as a hash only.
 
@@ -48,6 +70,53 @@ def create(
         TypeAdapter(Name).validate_python(tenant)
     except ValidationError:
         raise typer.BadParameter("lower-case letters, digits, . _ and -, at most 64", param_hint="TENANT") from None
+    named = _named(scope, locale, default_locale, audience, detector, per_minute, concurrent)
+    terms = Terms(**{"scopes": [Scope.MODERATE, Scope.DRAW], **named})
+    with _tenants() as tenants:
+        _show(tenants.create(tenant, terms), tenant)
+
+
+@app.command()
+def change(
+    tenant: TenantName,
+    scope: Scopes = None,
+    locale: Locales = None,
+    default_locale: DefaultLocale = None,
+    audience: Audience = None,
+    detector: ChosenDetector = None,
+    per_minute: PerMinute = None,
+    concurrent: Concurrent = None,
+    drop: Annotated[list[Droppable] | None, typer.Option(help="A term to leave open; may be repeated.")] = None,
+) -> None:
+    """Change the terms that are named, for every key of a tenant; a running API hears of it within five seconds.
+
+    What is named takes the place of what was: name each scope and locale that is to hold.
+
+    Example: propriety keys change acme --locale de --locale fr-FR --per-minute 300 --drop audience
+
+    Exit status: 0 changed; 1 the database or a policy cannot be used; 2 an argument is wrong, or there is no such
+    tenant.
+    """
+    named = _named(scope, locale, default_locale, audience, detector, per_minute, concurrent)
+    dropped = {term.field: None for term in drop or ()}
+    if not (named or dropped):
+        raise typer.BadParameter("name a term to change; --help lists them")
+    if both := named.keys() & dropped.keys():
+        raise typer.BadParameter(f"{both.pop()} is named, and dropped too", param_hint="--drop")
+    with _tenants() as tenants:
+        console.print(f"{tenant}: {_told(tenants.change(tenant, named | dropped))}", markup=False)
+
+
+def _named(
+    scope: list[Scope] | None,
+    locale: list[str] | None,
+    default_locale: str | None,
+    audience: str | None,
+    detector: Detector | None,
+    per_minute: int | None,
+    concurrent: int | None,
+) -> dict[str, Any]:
+    """The terms that options name, by field of `Terms`."""
     policies = read_policies(None)
     try:
         ranges = [lookup(policies, place)[0] for place in locale or ()]
@@ -56,17 +125,11 @@ def create(
             lookup(policies, f"en-x-{audience}")
     except UnknownLocaleError as error:
         fail(error)
-    terms = Terms(
-        scopes=scope or [Scope.MODERATE, Scope.DRAW],
-        locales=ranges or None,
-        default_locale=default,
-        audience=audience,
-        detector=detector,
-        per_minute=per_minute or None,
-        concurrent=concurrent or None,
-    )
-    with _tenants() as tenants:
-        _show(tenants.create(tenant, terms), tenant)
+    chosen = {"scopes": scope, "locales": ranges, "default_locale": default, "audience": audience, "detector": detector}
+    limits = {"per_minute": per_minute, "concurrent": concurrent}
+    return {field: value for field, value in chosen.items() if value} | {
+        field: value or None for field, value in limits.items() if value is not None
+    }
 
 
 @app.command("list")

@@ -1,6 +1,7 @@
 import datetime as dt
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import Engine, text
 
 from agent import tenants as module
@@ -87,10 +88,33 @@ def test_what_was_looked_up_is_known_without_the_database_for_as_long_as_it_is_r
     assert serving.remembered(key) is serving.remembered(ended) is serving.asking(key) is None
 
 
+def test_changed_terms_hold_for_every_key_no_later_than_it_is_remembered(database: Engine) -> None:
+    now = 0.0
+    serving, operator = Tenants(database, clock=lambda: now), Tenants(database)
+    keys = [operator.create("acme", TERMS), operator.rotate("acme", dt.timedelta(hours=1))]
+    assert [serving.of(key) for key in keys] == [Tenant("acme", TERMS)] * 2
+    changed = operator.change("acme", {"locales": ["fr-FR"], "per_minute": 9})
+    assert changed == TERMS.model_copy(update={"locales": ["fr-FR"], "per_minute": 9})
+    now = module.REMEMBERED_S + 0.1
+    assert [serving.of(key) for key in keys] == [Tenant("acme", changed)] * 2
+
+
+@pytest.mark.parametrize("wrong", [{"colour": "red"}, {"scopes": []}, {"per_minute": 0}, {"detector": "best"}])
+def test_terms_that_are_none_change_nothing(tenants: Tenants, wrong: dict[str, object]) -> None:
+    key = tenants.create("acme", TERMS)
+    with pytest.raises(ValidationError):
+        tenants.change("acme", wrong)
+    assert tenants.of(key) == Tenant("acme", TERMS)
+
+
 def test_names_are_taken_once_and_what_is_not_there_is_said(tenants: Tenants) -> None:
     tenants.create("acme", TERMS)
     with pytest.raises(TenantError, match="rotate"):
         tenants.create("acme", TERMS)
-    for ask in (tenants.revoke, lambda name: tenants.rotate(name, dt.timedelta())):
+    for ask in (
+        tenants.revoke,
+        lambda name: tenants.rotate(name, dt.timedelta()),
+        lambda name: tenants.change(name, {}),
+    ):
         with pytest.raises(TenantError, match="apex"):
             ask("apex")

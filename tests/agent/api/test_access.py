@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from copy import copy
 from io import StringIO
 from itertools import pairwise
@@ -105,6 +106,22 @@ def test_an_audience_is_laid_over_whatever_place_is_asked_for_and_cannot_be_chan
     assert place("de-DE") == "de-DE-x-children"
     assert place("fr-FR-x-children") == "fr-FR-x-children"
     assert client().moderations.create(input="a tree", extra_body={"locale": "de-DE-x-children"}).results
+
+
+def test_changed_terms_are_served_without_a_restart(client, tenants, keyed):
+    german = client(locales=["de"])
+    name = tenants[1].of(german.api_key).name
+    place = {"locale": "fr-FR"}
+    with pytest.raises(openai.PermissionDeniedError):
+        german.moderations.create(input="a tree", extra_body=place)
+    tenants[1].change(name, {"locales": ["fr"]})
+    deadline = time.monotonic() + 30
+    while httpx.post(f"{keyed}/v1/moderations", json={"input": "a tree", **place},
+                     headers={"Authorization": f"Bearer {german.api_key}"}).status_code != 200:  # fmt: skip
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    with pytest.raises(openai.PermissionDeniedError):
+        german.moderations.create(input="a tree", extra_body={"locale": "de-DE"})
 
 
 def test_no_model_name_puts_a_milder_detector_in_the_policy_s_place(client, moderator):

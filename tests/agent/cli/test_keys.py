@@ -4,7 +4,7 @@ from typer.testing import CliRunner, Result
 from agent.cli import app
 from agent.database import open_database
 from agent.settings import Settings
-from agent.tenants import Tenant, Tenants
+from agent.tenants import Scope, Tenant, Tenants, Terms
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -44,12 +44,41 @@ def test_rotate_and_revoke_end_keys():
     assert tenant_of(second) is None
 
 
+def test_what_is_named_changes_and_the_other_terms_and_the_key_stay():
+    key = run("create", "acme", "--locale", "de", "--default-locale", "ar-SA", "--detector", "llm").stdout.strip()
+    changed = run("change", "acme", "--locale", "FR-fr", "--locale", "de", "--per-minute", "0", "--scope", "moderate")
+    assert changed.exit_code == 0
+    assert "acme: moderate; in fr-FR, de; else ar-SA; by llm; 16 at once" in changed.output
+    dropped = run(
+        "change", "acme", "--drop", "locale", "--drop", "default-locale", "--drop", "detector", "--concurrent", "3"
+    )
+    assert "acme: moderate; in all places; 3 at once" in dropped.output
+    found = tenant_of(key)
+    assert found is not None
+    assert found.terms == Terms(scopes=[Scope.MODERATE], per_minute=None, concurrent=3)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (), ("--locale", "zz-ZZ"), ("--audience", "nobody"), ("--detector", "best"), ("--per-minute", "-1"),
+        ("--drop", "scope"), ("--drop", "locale", "--locale", "de"),
+    ],
+)  # fmt: skip
+def test_a_change_that_is_none_ends_with_2_and_changes_nothing(arguments):
+    key = run("create", "acme", "--locale", "de").stdout.strip()
+    before = tenant_of(key)
+    assert run("change", "acme", *arguments).exit_code == 2
+    assert tenant_of(key) == before
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ("create", "Acme"), ("create", "a/b"), ("create", ""), ("create", "acme", "--locale", "zz-ZZ"),
         ("create", "acme", "--audience", "nobody"), ("create", "acme", "--detector", "best"),
         ("create", "acme", "--scope", "all"), ("rotate", "acme"), ("revoke", "acme"),
+        ("change", "acme", "--locale", "de"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_ends_with_2_and_makes_nothing(arguments):
