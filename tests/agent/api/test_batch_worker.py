@@ -71,49 +71,53 @@ def test_through_a_kill_no_line_is_lost_or_written_twice(start, empty_url: str) 
     assert output == [str(number) for number in range(LINES) if number != 7]
 
 
-def test_two_processes_share_the_work_and_none_does_it_again(moderator, empty_url: str, serve) -> None:
-    judges = [copy(moderator), copy(moderator)]
-    for judge in judges:
-        judge.settings = moderator.settings.model_copy(update={"database_url": empty_url})
-        judge.asked = []
-    for first in serve(create_app(judges[0])):
-        for _ in serve(create_app(judges[1])):
-            with web(first) as client:
-                batches = [begin(client, 40) for _ in range(4)]
-                for batch in batches:
-                    ended = until(client, batch, lambda seen: seen["status"] == "completed")
-                    assert names(client, ended["output_file_id"]) == [str(n) for n in range(40) if n != 7]
-    asked = [len(judge.asked) for judge in judges]
-    assert sum(asked) == 4 * 39
-    assert all(asked)
+@pytest.fixture
+def pair(moderator, empty_url: str, serve):
+    """Two servers on one database, whose moderators take as long as `wait` does: one's URL, and what each was asked."""
+
+    def begin_both(wait):
+        judges = [copy(moderator), copy(moderator)]
+        for judge in judges:
+            judge.settings = moderator.settings.model_copy(update={"database_url": empty_url})
+            judge.asked = []
+
+            async def slow(*arguments, judge=judge):
+                verdict = await type(moderator).moderate(judge, *arguments)
+                await wait()
+                return verdict
+
+            judge.moderate = slow
+        for url in serve(create_app(judges[0])):
+            for _ in serve(create_app(judges[1])):
+                yield url, [judge.asked for judge in judges]
+
+    return begin_both
+
+
+def test_two_processes_share_the_work_and_none_does_it_again(pair) -> None:
+    for url, asked in pair(lambda: asyncio.sleep(0.02)):
+        with web(url) as client:
+            batches = [begin(client, 40) for _ in range(4)]
+            for batch in batches:
+                ended = until(client, batch, lambda seen: seen["status"] == "completed")
+                assert names(client, ended["output_file_id"]) == [str(n) for n in range(40) if n != 7]
+        assert sum(map(len, asked)) == 4 * 39
+        assert all(asked)
 
 
 def test_a_line_that_takes_longer_than_a_batch_is_held_is_not_taken_by_another(
-    moderator, empty_url: str, serve, monkeypatch: pytest.MonkeyPatch
+    pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (batch_work, batch_worker):
-        monkeypatch.setattr(module, "HELD", dt.timedelta(seconds=0.6))
-    gate, judges = threading.Event(), [copy(moderator), copy(moderator)]
-    decide = type(moderator).moderate
-    for judge in judges:
-        judge.settings = moderator.settings.model_copy(update={"database_url": empty_url})
-        judge.asked = []
-
-        async def slow(*arguments, judge=judge):
-            verdict = await decide(judge, *arguments)
-            await asyncio.to_thread(gate.wait, SOON_S)
-            return verdict
-
-        judge.moderate = slow
-    for first in serve(create_app(judges[0])):
-        for _ in serve(create_app(judges[1])):
-            with web(first) as client:
-                batch = begin(client, 8)
-                time.sleep(4)
-                asked = [len(judge.asked) for judge in judges]
-                gate.set()
-                until(client, batch, lambda seen: seen["status"] == "completed")
-    assert sorted(asked) == [0, 1]
+        monkeypatch.setattr(module, "HELD", dt.timedelta(seconds=2))
+    gate = threading.Event()
+    for url, asked in pair(lambda: asyncio.to_thread(gate.wait, SOON_S)):
+        with web(url) as client:
+            batch = begin(client, 8)
+            time.sleep(6)
+            assert sorted(map(len, asked)) == [0, 1]
+            gate.set()
+            until(client, batch, lambda seen: seen["status"] == "completed")
 
 
 @pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)

@@ -341,7 +341,11 @@ def test_lines_are_counted_and_those_that_wait_are_seen(client, judge):
     def done(result):
         return REGISTRY.get_sample_value("propriety_batch_lines_total", {"result": result}) or 0
 
-    before, judge.gates["held"] = (done("completed"), done("failed")), threading.Event()
+    def live():
+        labels = {"method": "POST", "route": "/v1/moderations", "status": "200"}
+        return REGISTRY.get_sample_value("propriety_request_seconds_count", labels)
+
+    before, requests, judge.gates["held"] = (done("completed"), done("failed")), live(), threading.Event()
     one = client()
     batch = begin(one, [line("a", "held"), line("b", ""), line("c")])
     until(lambda: "held" in prompts(judge))
@@ -349,6 +353,7 @@ def test_lines_are_counted_and_those_that_wait_are_seen(client, judge):
     judge.gates["held"].set()
     ended(one, batch)
     assert (done("completed"), done("failed")) == (before[0] + 2, before[1] + 1)
+    assert live() == requests
     until(lambda: REGISTRY.get_sample_value("propriety_batch_lines_waiting") == 0)
 
 
