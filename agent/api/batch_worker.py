@@ -136,8 +136,9 @@ async def _answers(app: FastAPI, batch: BatchRow, tenant: Tenant, lines: Sequenc
         except Exception:  # it was answered with a 500
             log.exception("a request of a batch failed")
 
-    transport = httpx.ASGITransport(as_batch)
-    async with httpx.AsyncClient(transport=transport, base_url="http://batch", trust_env=False, timeout=None) as client:
+    # Of a transport within the process no time limit is kept; the moderator has its own.
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(as_batch), base_url="http://batch", trust_env=False)
+    async with client:
         asked = [asyncio.create_task(_answer(client, batch.endpoint, line)) for line in lines]
         try:
             while asked and (await asyncio.wait(asked, timeout=HELD.total_seconds() / 3))[1]:
