@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     )
     batch_prompts: int = Field(default=50_000, ge=1, description="Prompts in a batch's input file at most.")
     batch_waiting_lines: int = Field(default=200_000, ge=1, description="Lines of a tenant's batches that may wait.")
-    file_mib: int = Field(default=200, ge=1, description="Largest file that may be sent in, MiB.")
+    file_mib: int = Field(default=100, ge=1, description="Largest file that may be sent in, MiB.")
     files_mib: int = Field(default=2000, ge=1, description="Room for a tenant's files, MiB; beyond it none is taken.")
 
     policies_dir: Path = Field(default=Path(str(files("policies"))), description="Folder of the policy files.")

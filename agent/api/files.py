@@ -105,6 +105,11 @@ FORM = {
 @router.post(PATH, openapi_extra={"requestBody": {"required": True, "content": FORM}})
 async def upload(caller: Asker, request: Request) -> File:
     """Keep a batch's input; a line that is no request gets its error from the batch, a file without any is a 400."""
+    with request.app.state.traffic.upload():
+        return _file(await _taken_in(caller, request))
+
+
+async def _taken_in(caller: Caller, request: Request) -> FileRow:
     async with request.form(max_files=1, max_fields=10) as form:
         given = dict(form)
         try:
@@ -114,11 +119,12 @@ async def upload(caller: Asker, request: Request) -> File:
             raise RequestValidationError(errors, body=given) from None
         settings, name = caller.moderator.settings, printable(PurePath(sent.file.filename or "").name)[:255]
         lines = read_lines(sent.file.file, settings.batch_prompts, settings.file_mib << 20)
+        add = request.app.state.files.add
         try:
-            row = await asyncio.to_thread(request.app.state.files.add, caller.tenant.name, name, lines)
+            row: FileRow = await asyncio.to_thread(add, caller.tenant.name, name, lines)
         except BulkError as error:
             raise refused(error, "file") from None
-    return _file(row)
+        return row
 
 
 @router.get(PATH)

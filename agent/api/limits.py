@@ -10,13 +10,14 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from agent.api.errors import ApiError
 from agent.tenants import Tenant
 
 PATIENCE_S = 1.5  # a day of it is a batch of 50,000 lines, so that one ends where it is never quiet
+UPLOADS = 4
 
 
 class Limits:
@@ -60,6 +61,7 @@ class Traffic:
     def __init__(self, batch_concurrency: int) -> None:
         """`batch_concurrency` prompts of batches are judged at once."""
         self._live, self._quiet, self._seats = 0, asyncio.Event(), asyncio.Semaphore(batch_concurrency)
+        self._uploads = 0
         self._quiet.set()
 
     @asynccontextmanager
@@ -82,6 +84,21 @@ class Traffic:
                 async with asyncio.timeout(PATIENCE_S):
                     await self._quiet.wait()
             yield
+
+    @contextmanager
+    def upload(self) -> Iterator[None]:
+        """While a file is taken in, which may be large.
+
+        Raises:
+            ApiError: 429, where as many are as are taken in at once.
+        """
+        if self._uploads >= UPLOADS:
+            raise _too_many(f"{UPLOADS} files at once are taken in, and as many are sent already", 5)
+        self._uploads += 1
+        try:
+            yield
+        finally:
+            self._uploads -= 1
 
 
 def _too_many(reason: str, seconds: float) -> ApiError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import ExitStack
 from copy import copy
 
 import httpx
@@ -9,6 +10,7 @@ import openai
 import pytest
 
 from agent.api.app import create_app
+from agent.api.limits import UPLOADS
 from agent.tenants import Scope, Terms
 
 LINE = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/moderations", "body": {"input": "a tree"}})
@@ -163,3 +165,14 @@ def test_without_a_key_not_a_byte_of_a_file_is_taken(app):
         return answered[0]["status"], read
 
     assert asyncio.run(ask()) == (401, [])
+
+
+def test_so_many_files_are_taken_in_at_once_and_the_next_may_come_again(client, served, app):
+    one = client()
+    with ExitStack() as others:
+        for _ in range(UPLOADS):
+            others.enter_context(app.state.traffic.upload())
+        with pytest.raises(openai.RateLimitError, match="4 files at once") as refused:
+            send(one)
+        assert int(refused.value.response.headers["retry-after"]) > 0
+    assert send(one).id
