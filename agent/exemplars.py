@@ -40,7 +40,7 @@ class Exemplars:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._by: dict[tuple[str | None, str], tuple[list[Exemplar], Vectors]] = {}
+        self._by: dict[tuple[str | None, str], tuple[list[Exemplar], Vectors, str]] = {}
 
     def load(self, exemplars: Iterable[Exemplar]) -> None:
         """Put these in the place of those before."""
@@ -48,20 +48,24 @@ class Exemplars:
         for exemplar in exemplars:
             grouped[exemplar.tenant, exemplar.policy].append(exemplar)
         self._by = {
-            key: (group, self._encoder.encode([_plain(exemplar.prompt) for exemplar in group]))
+            key: (
+                group,
+                self._encoder.encode([_plain(exemplar.prompt) for exemplar in group]),
+                hashlib.sha256(repr(group).encode()).hexdigest(),
+            )
             for key, group in grouped.items()
         }
 
     def edition(self, tenant: str, policy: Policy) -> str:
         """Another one where other exemplars hold; empty where there are none."""
-        held = [exemplar for key in (tenant, None) for exemplar in self._by.get((key, policy.locale), ([],))[0]]
-        return hashlib.sha256(repr(held).encode()).hexdigest() if held else ""
+        by = self._by
+        return " ".join(by[key][-1] for key in ((tenant, policy.locale), (None, policy.locale)) if key in by)
 
     def nearest(self, prompt: str, tenant: str, policy: Policy) -> Exemplar | None:
         """The exemplar that a prompt is nearly the same as: the tenant's own first."""
         for key in (tenant, None):
             if found := self._by.get((key, policy.locale)):
-                group, vectors = found
+                group, vectors, _ = found
                 similarities = vectors @ self._encoder.encode([_plain(prompt)])[0]
                 best = int(np.argmax(similarities))
                 if similarities[best] >= NEAR:

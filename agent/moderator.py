@@ -133,9 +133,10 @@ class Moderator:
         prompt, book = composed(messages, self.settings.max_prompt_chars), self._book
         tag, policy = lookup(book.policies, locale)
         chosen = detector or self.settings.detector or policy.detector
-        case = _Case(policy, book.index(policy), chosen, tenant)
-        editions = book.edition(policy), self._exemplars.edition(tenant, policy)
-        key = cache_key(*editions, tag, chosen, self._encoder.name, self.settings.llm_model, prompt)
+        indexed = await book.under(policy)
+        case = _Case(policy, indexed.index, chosen, tenant)
+        exemplars = self._exemplars.edition(tenant, policy)
+        key = cache_key(indexed.edition, exemplars, tag, chosen, self._encoder.name, self.settings.llm_model, prompt)
         known = await self._cache.get(key)
         judged = known or await self._judge(prompt, tag, case)
         timings = {**({"cache": _ms_since(started)} if known else judged.timings_ms), "total": _ms_since(started)}
@@ -165,7 +166,7 @@ class Moderator:
         """
         chosen = detector or self.settings.detector or policy.detector
         prompt = composed([ChatMessage(role="user", content=prompt)], self.settings.max_prompt_chars)
-        return await self._read(prompt, _Case(policy, self._book.index(policy), chosen, None))
+        return await self._read(prompt, _Case(policy, (await self._book.under(policy)).index, chosen, None))
 
     async def ask(self, policy: Policy, rule: Rule, prompt: str) -> float:
         """What the LLM alone says of a prompt under one rule, as `judge` returns it. For checking a rule.
@@ -237,7 +238,8 @@ class Moderator:
     async def _read(self, prompt: str, case: _Case) -> Reading:
         """Raw and normalised text are both read, and what either breaks counts; a person's word goes before."""
         policy, index, tenant = case.policy, case.index, case.tenant
-        reading = (detect(text, policy, case.detector, index, self._model) for text in variants(prompt))
+        texts = await asyncio.to_thread(variants, prompt)
+        reading = (detect(text, policy, case.detector, index, self._model) for text in texts)
         readings = sorted(await asyncio.gather(*reading), key=lambda reading: reading.score)
         violations = {violation.rule_id: violation for reading in readings for violation in reading.violations}
         status = next((r.status for r in readings if r.status is not Status.OK), Status.OK)

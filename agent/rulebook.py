@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from agent.concepts import ConceptIndex, concepts_under, encode_missing, load_bank
 from agent.encoder import Encoder
 from agent.policy import Policy
 from agent.policy_files import AUDIENCES, CONCEPTS, load_policies
 from agent.vectors import kept_vectors
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """The concepts under a policy, and the SHA-256 of all that decides under it: its own, and the concepts'."""
+
+    index: ConceptIndex
+    edition: str
 
 
 class Rulebook:
@@ -28,22 +39,22 @@ class Rulebook:
         with kept_vectors(data_dir, encoder) as self._vectors:
             for policy in self.policies.values():
                 encode_missing(concepts_under(policy, self._bank), encoder, self._vectors)
-        self._indexes = dict[str, tuple[ConceptIndex, str]]()
+        self._indexed, self._building = dict[str, Indexed](), Lock()
 
-    def index(self, policy: Policy) -> ConceptIndex:
-        """Built when first asked for, from vectors at hand: there are more policies than a platform uses."""
-        return self._indexed(policy)[0]
+    async def under(self, policy: Policy) -> Indexed:
+        """What decides under a policy. Built in a thread when first asked for, from vectors at hand: there are more
+        policies than a platform uses."""
+        if (found := self._indexed.get(policy.hash)) is None:
+            return await asyncio.to_thread(self._build, policy)
+        return found
 
-    def edition(self, policy: Policy) -> str:
-        """SHA-256 of all that decides under a policy: its own hash, and the concepts as they stand there."""
-        return self._indexed(policy)[1]
-
-    def _indexed(self, policy: Policy) -> tuple[ConceptIndex, str]:
-        if policy.hash not in self._indexes:
-            index = ConceptIndex(policy, self._bank, self._encoder, self._vectors)
-            edition = hashlib.sha256(repr((policy.hash, index.concepts)).encode()).hexdigest()
-            self._indexes[policy.hash] = index, edition
-        return self._indexes[policy.hash]
+    def _build(self, policy: Policy) -> Indexed:
+        with self._building:
+            if policy.hash not in self._indexed:
+                index = ConceptIndex(policy, self._bank, self._encoder, self._vectors)
+                edition = hashlib.sha256(repr((policy.hash, index.concepts)).encode()).hexdigest()
+                self._indexed[policy.hash] = Indexed(index, edition)
+        return self._indexed[policy.hash]
 
 
 def stamp(directory: Path) -> frozenset[tuple[str, int, int]]:
