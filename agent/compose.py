@@ -94,9 +94,15 @@ def composed(messages: Sequence[ChatMessage], limit: int) -> str:
         raise BadPromptError("the prompt is empty; say what to draw") from None
     if len(prompt) > limit:
         raise BadPromptError(f"the turns of the chat make {len(prompt)} characters, at most {limit} are judged")
-    if any(unicodedata.category(c) == "Cs" or (unicodedata.category(c) == "Cc" and c not in "\t\r\n") for c in prompt):
+    if not is_plain(prompt):
         raise BadPromptError("the prompt has control characters or lone surrogates; send plain Unicode text")
     return prompt
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text has neither control characters, but those between words and lines, nor lone surrogates."""
+    kinds = ((letter, unicodedata.category(letter)) for letter in text)
+    return not any(kind == "Cs" or (kind == "Cc" and letter not in "\t\r\n") for letter, kind in kinds)
 
 
 def compose(messages: Sequence[ChatMessage]) -> str:

@@ -12,10 +12,11 @@ import json
 import math
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import Annotated
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
+from pydantic import BaseModel, Field, TypeAdapter
 
 from agent.llm import LLMUnavailableError
 from agent.policy import Policy, Rule
@@ -28,6 +29,17 @@ Rule: {definition}{exceptions}
 Does the picture that the prompt describes break the rule? Answer yes or no."""
 YES, NO = "yes", "no"
 FOREIGN_EXAMPLES = 6
+ROUNDING = 1e-3
+
+
+class Candidate(BaseModel):
+    """A token that the LLM might have answered."""
+
+    token: str
+    logprob: Annotated[float, Field(le=ROUNDING, allow_inf_nan=False)]
+
+
+_candidates = TypeAdapter(list[Candidate])
 
 
 async def judge(model: ChatOpenAI, policy: Policy, rules: Sequence[Rule], prompt: str) -> dict[str, float]:
@@ -79,18 +91,18 @@ async def _ask(model: ChatOpenAI, before: list[BaseMessage], prompt: str) -> flo
     )
     try:
         message = await asked.ainvoke([*before, as_data(prompt)])
-        token = message.response_metadata["logprobs"]["content"][0]
+        told = _candidates.validate_python(message.response_metadata["logprobs"]["content"][0]["top_logprobs"])
     except Exception as error:  # LangChain wraps whatever the HTTP client raises, by no common base class
         raise LLMUnavailableError(f"the judge cannot be asked: {type(error).__name__}") from error
-    return _probability_of_yes(token["top_logprobs"])
+    return _probability_of_yes(told)
 
 
-def _probability_of_yes(candidates: Sequence[dict[str, Any]]) -> float:
+def _probability_of_yes(candidates: Sequence[Candidate]) -> float:
     mass = {YES: 0.0, NO: 0.0}
     for candidate in candidates:
-        word = candidate["token"].strip().lower()
+        word = candidate.token.strip().lower()
         if word in mass:
-            mass[word] += math.exp(candidate["logprob"])
+            mass[word] += math.exp(candidate.logprob)
     if not (total := sum(mass.values())):
         raise LLMUnavailableError("the judge's answer says neither yes nor no")
     return mass[YES] / total

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 
+from agent.compose import is_plain
 from agent.concepts import Window
 from agent.detect import Reading
 from agent.llm import LLMUnavailableError
@@ -27,6 +28,7 @@ ROUNDS = 2
 TELLING_WINDOWS = 2
 FAITHFUL = 0.8  # similarity at which no better candidate is looked for
 LONGEST_ANSWER_TOKENS = 256
+LONGEST_ANSWER_CHARS = 16 * LONGEST_ANSWER_TOKENS  # longer than any tokeniser's
 
 INSTRUCTIONS = """You edit prompts for an image generator.
 The JSON gives a prompt, words of it that must go, and what to show instead.
@@ -163,14 +165,17 @@ async def reworded(model: ChatOpenAI, prompt: str, swap: Swap) -> str:
     """The LLM's edit of the prompt for a swap.
 
     Raises:
-        LLMUnavailableError: when it cannot be reached.
+        LLMUnavailableError: when it cannot be reached, or its answer is no prompt.
     """
     asked = model.bind(max_tokens=LONGEST_ANSWER_TOKENS, stop=["\n"])
     try:
         answer = await asked.ainvoke([*_conversation(), order(prompt, swap)])
     except Exception as error:  # LangChain wraps whatever the HTTP client raises, by no common base class
         raise LLMUnavailableError(f"the rewriter cannot be asked: {type(error).__name__}") from error
-    return str(answer.content).strip()
+    edited = str(answer.content).strip()
+    if len(edited) > LONGEST_ANSWER_CHARS or not is_plain(edited):
+        raise LLMUnavailableError("the rewriter's answer is no prompt")
+    return edited
 
 
 def _conversation() -> list[BaseMessage]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -190,7 +191,11 @@ def test_the_answer_is_the_share_of_yes_in_yes_and_no(
     assert loop.run(judge(asking(recorder), policy, policy.rules[:1], WINE)) == {"against_alcohol": expected}
 
 
-@pytest.mark.parametrize("logprobs", [None, {"content": []}, said(perhaps=-0.1)], ids=["none", "empty", "neither"])
+@pytest.mark.parametrize(
+    "logprobs",
+    [None, {"content": []}, said(perhaps=-0.1), said(yes=math.nan, no=-1.0), said(no=-0.1, yes=math.inf), said(no=9.0)],
+    ids=["none", "empty", "neither", "no number", "infinite", "beyond certain"],
+)
 def test_an_answer_that_is_none_counts_as_no_server(
     loop: asyncio.Runner, policy: Policy, recorder: Recorder, logprobs: dict[str, Any] | None
 ) -> None:
