@@ -18,6 +18,8 @@ from agent.schema import Action, Severity, Status, Verdict
 from agent.sealing import HASHED, Seal
 from agent.settings import Settings
 
+TICK = dt.timedelta(microseconds=1)
+
 
 class Outcome(StrEnum):
     CONFIRMED = "confirmed"
@@ -111,7 +113,6 @@ class Reviews:
         rules = _rules(verdict, review.rule, policies) if overturned else []
         row = ReviewRow(
             verdict_id=verdict.id,
-            created_at=dt.datetime.now(dt.UTC),
             tenant=entry.tenant,
             policy=verdict.policy.locale,
             lifted=verdict.action is not Action.ALLOW,
@@ -123,6 +124,9 @@ class Reviews:
             for_all=review.for_all,
         )
         with Session(self._database) as session, session.begin():
+            last, now = session.scalar(select(func.max(ReviewRow.created_at))), dt.datetime.now(dt.UTC)
+            # Later than any other, so that `mark` is another one though the clock was put back.
+            row.created_at = max(now, last.replace(tzinfo=last.tzinfo or dt.UTC) + TICK) if last else now
             session.merge(row)
 
     def exemplars(self) -> list[Exemplar]:

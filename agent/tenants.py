@@ -23,6 +23,7 @@ PREFIX = "prp_"
 HINT = 8  # characters of a key that are kept, so that people can tell which it is
 REMEMBERED_S = 5  # so long a revoked key may still be served, by each process
 MOST_REMEMBERED = 10_000
+AT_ONCE = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)  # the end of a revoked key, which no clock put back makes good again
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Lower case, at most 64 characters.")]
 
@@ -78,7 +79,7 @@ class KeyRow(Base):
 
 
 class Key(NamedTuple):
-    """What may be shown of a key; times are UTC, and one that has expired was rotated out or revoked."""
+    """What may be shown of a key; times are UTC, and one that has expired was rotated out, or revoked: `AT_ONCE`."""
 
     hint: str
     tenant: Tenant
@@ -138,17 +139,17 @@ class Tenants:
             TenantError: where there is none of that name.
         """
         with Session(self._database) as session, session.begin():
-            self._end(session, name, _now() + grace)
+            self._end(session, name, _now() + grace if grace else AT_ONCE)
             return _new_key(session, name)
 
     def revoke(self, name: str) -> int:
-        """End every key of a tenant at once; says how many there were.
+        """End every key of a tenant at once; says how many there were that had not been ended so before.
 
         Raises:
             TenantError: where there is none of that name.
         """
         with Session(self._database) as session, session.begin():
-            return self._end(session, name, _now())
+            return self._end(session, name, AT_ONCE)
 
     def all_keys(self) -> list[Key]:
         """Every key there ever was, by tenant, oldest first."""

@@ -17,7 +17,7 @@ from agent.cli.terminal import WRONG, console, errors, fail, read_policies, read
 from agent.database import open_database
 from agent.policy_files import UnknownLocaleError, lookup
 from agent.schema import Detector
-from agent.tenants import Name, Scope, TenantError, Tenants, Terms
+from agent.tenants import AT_ONCE, Name, Scope, TenantError, Tenants, Terms
 
 app = typer.Typer(no_args_is_help=True, help="Make, list, change, rotate and revoke the keys of the API.")
 
@@ -144,6 +144,7 @@ def list_keys() -> None:
     with _tenants() as tenants:
         for key in tenants.all_keys():
             ends = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else ""
+            ends = "revoked" if key.expires_at == AT_ONCE else ends
             made = f"{key.created_at:%Y-%m-%d %H:%M}"
             table.add_row(f"{key.hint}…", key.tenant.name, _told(key.tenant.terms), made, ends)
     console.print(table)
