@@ -1,4 +1,4 @@
-"""Traces for OpenTelemetry: the API's requests, the steps of a decision, and the calls to the generator.
+"""Traces for OpenTelemetry: requests of API and generator, the steps of a decision, and the calls that they make.
 
 The steps are told to OpenTelemetry's interface, which does nothing until `trace_to` (extra `tracing`) sends them off.
 """
@@ -26,10 +26,10 @@ def step(name: str, timings_ms: dict[str, float]) -> Iterator[None]:
     timings_ms[name] = round((time.perf_counter() - started) * 1000, 2)
 
 
-def trace_to(endpoint: str, app: FastAPI) -> None:
-    """Send this process's traces to an OTLP collector over HTTP, such as http://collector:4318.
+def trace_to(endpoint: str, app: FastAPI, service: str) -> None:
+    """Send this process's traces to an OTLP collector over HTTP, such as http://collector:4318, under a service's name.
 
-    LLM and generator are sent the trace's context, so that theirs join it. No prompt is in a span.
+    A caller's trace goes on, and whoever is called is sent its context. No prompt is in a span.
 
     Raises:
         ImportError: the extra `tracing` is missing.
@@ -41,7 +41,7 @@ def trace_to(endpoint: str, app: FastAPI) -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: "propriety-agent"}))
+    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")))
     trace.set_tracer_provider(provider)
     FastAPIInstrumentor.instrument_app(app, tracer_provider=provider, excluded_urls=QUIET)

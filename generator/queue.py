@@ -8,10 +8,11 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from agent.logs import request_id
 from generator.schema import IMAGES_AT_ONCE
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Ticket:
     since: float
     outcome: asyncio.Future[Drawing | Blocked]
     on_step: Callable[[int], None]
+    asked_by: str = field(default_factory=request_id.get)
 
 
 class Queue:
@@ -120,6 +122,7 @@ class Queue:
     async def _draw_together(self, batch: list[Ticket]) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
+        asked_by = {"requests": sorted({ticket.asked_by for ticket in batch})}
 
         def stepped(step: int) -> None:
             if all(ticket.outcome.cancelled() for ticket in batch):
@@ -134,11 +137,11 @@ class Queue:
             return
         except Exception as error:
             if len(batch) > 1:
-                log.exception("a batch of %d failed, its pictures are drawn one by one", len(batch))
+                log.exception("a batch of %d failed, its pictures are drawn one by one", len(batch), extra=asked_by)
                 for ticket in batch:
                     await self._draw_together([ticket])
                 return
-            log.exception("drawing failed")
+            log.exception("drawing failed", extra=asked_by)
             if not batch[0].outcome.done():
                 batch[0].outcome.set_exception(error)
             return

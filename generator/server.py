@@ -22,6 +22,8 @@ disconnects gives its place up.
 Errors: {"error": {"message", "param", "type"}}; 4xx for a request that cannot be read or drawn, 429 with Retry-After
 where too many wait, 503 while the model loads and while the worker stops, 500 where drawing fails (the log says why).
 GET /healthz: {"model", "loaded", "size": [width, height], "error"}, 200 once the model is loaded and 503 before.
+
+An answer has the caller's `X-Request-ID`, or one of its own, as its lines in the log have; a caller's trace goes on.
 """
 
 import asyncio
@@ -42,6 +44,9 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Discriminator, Tag
 from starlette.exceptions import HTTPException
 
+from agent.logs import Logged, configure_logs, request_id
+from agent.settings import LogFormat
+from agent.tracing import trace_to
 from generator.queue import ClosingError, Queue, QueueFullError
 from generator.schema import MAX_IMAGES, CannotDrawError, DrawBatch, DrawRequest, DrawResponse, Health
 from generator.worker import NotReadyError, Worker
@@ -116,6 +121,7 @@ def create_app(worker: Worker, queue_limit: int = QUEUE_LIMIT, wait_ms: int = WA
         running.cancel()
 
     app = FastAPI(title="Propriety: drawing worker", lifespan=drawing)
+    app.add_middleware(Logged)
 
     async def called(request: Request, body: Body) -> AsyncIterator[Call]:
         call = Call(worker, request.app.state.queue, body.requests if isinstance(body, DrawBatch) else [body])
@@ -139,7 +145,9 @@ def create_app(worker: Worker, queue_limit: int = QUEUE_LIMIT, wait_ms: int = WA
 
     async def failed(_: Request, error: Exception) -> JSONResponse:
         status, _type = ERRORS.get(type(error), (500, ""))
-        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, QueueFullError) else None
+        headers = {"X-Request-ID": request_id.get()} if status == 500 else {}
+        if isinstance(error, QueueFullError):
+            headers["Retry-After"] = str(error.retry_after_s)
         return JSONResponse(_told(error), status, headers)
 
     for kind in (*ERRORS, Exception):
@@ -212,16 +220,28 @@ def main(
     ] = None,
     signing_cert: Annotated[Path | None, typer.Option(help="PEM chain that signs content credentials.")] = None,
     signing_key: Annotated[Path | None, typer.Option(help="PEM key of that chain's first certificate.")] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(envvar="PROPRIETY_LOG_FORMAT", help="Of the log, on standard error.")
+    ] = LogFormat.JSON,
+    log_prompts: Annotated[
+        bool, typer.Option(envvar="PROPRIETY_LOG_PROMPTS", help="Log what exceptions quote of prompts.")
+    ] = False,
+    otlp_endpoint: Annotated[
+        str | None, typer.Option(envvar="PROPRIETY_OTLP_ENDPOINT", help="OTLP collector for traces.")
+    ] = None,
 ) -> None:
     """Serve pictures: POST /v1/draw, GET /healthz. Try: curl -d '{"prompt": "a man in a park"}' -H
     'content-type: application/json' localhost:8002/v1/draw"""
-    logging.basicConfig(level=logging.INFO)
     if threads:
         import torch
 
         torch.set_num_threads(threads)
     worker = Worker(model, fast, detector, signing_cert, signing_key)
-    server = Server(uvicorn.Config(create_app(worker, queue, wait_ms), host=host, port=port))
+    app = create_app(worker, queue, wait_ms)
+    server = Server(uvicorn.Config(app, host=host, port=port))
+    configure_logs(log_format, log_prompts)
+    if otlp_endpoint:
+        trace_to(otlp_endpoint, app, "propriety-generator")
 
     def stop_on_failure(loading: Future[Any]) -> None:
         if error := loading.exception():

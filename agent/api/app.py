@@ -1,4 +1,4 @@
-"""The API as one FastAPI application: `uvicorn --factory agent.api.app:create_app`."""
+"""The API as one FastAPI application, which uvicorn serves."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from agent.batch_work import BatchWork
 from agent.batches import Batches
 from agent.database import open_database
 from agent.files import Files
-from agent.logs import configure_logs
+from agent.logs import Logged, configure_logs
 from agent.moderator import Moderator
 from agent.sessions import Sessions
 from agent.settings import Settings
@@ -44,7 +44,7 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
     """The application; without a moderator, one is made from the settings."""
     if moderator is None:
         settings = Settings()
-        configure_logs(settings)
+        configure_logs(settings.log_format, settings.log_prompts)
         moderator = Moderator(settings)
     settings = moderator.settings
     app = FastAPI(
@@ -70,10 +70,11 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
     errors.install(app, larger={files.PATH: (settings.file_mib << 20) + errors.MAX_BODY})
     app.add_middleware(Observed)
     app.add_middleware(Headers)
+    app.add_middleware(Logged)
     for module in (moderations, chat, images, conversations, verdicts, files, batches, reviews, policies, observe):
         app.include_router(module.router)
     if settings.otlp_endpoint:
-        trace_to(settings.otlp_endpoint, app)
+        trace_to(settings.otlp_endpoint, app, "propriety-agent")
     return app
 
 

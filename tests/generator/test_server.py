@@ -217,6 +217,21 @@ def test_an_unknown_path_is_told_in_the_same_shape(client: httpx.Client) -> None
     assert client.get("/v1/nothing").json()["error"]["message"] == "Not Found: GET /v1/nothing"
 
 
+def test_a_caller_is_told_its_request_s_id_and_so_is_the_log_where_drawing_fails(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("wine")
+
+    monkeypatch.setattr(worker, "draw", fail)
+    with serving(worker) as (client, _):
+        answer = client.post("/v1/draw", json=DUAL, headers={"X-Request-ID": "order-66"})
+        assert (answer.status_code, answer.headers["x-request-id"]) == (500, "order-66")
+        assert len({client.get("/v1/nothing").headers["x-request-id"] for _ in range(2)}) == 2
+    (failed,) = [record for record in caplog.records if record.message == "drawing failed"]
+    assert failed.__dict__["requests"] == ["order-66"]
+
+
 def test_a_model_that_is_missing_is_told(tmp_path: Path) -> None:
     worker = Worker(str(tmp_path / "none"))
     with serving(worker) as (client, _):
