@@ -123,8 +123,7 @@ def plan(settings: Settings, parts: set[Part]) -> list[Child]:
     if Part.API in parts:
         check_port_free(settings.host, settings.port, "PROPRIETY_PORT")
         _check_keys(settings)
-        command = [sys.executable, "-m", "uvicorn", "agent.api.app:create_app", "--factory"]
-        command += ["--host", settings.host, "--port", str(settings.port)]
+        command = [sys.executable, "-m", "agent.api.server"]
         host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
         url = f"http://{host}:{settings.port}/healthz"
         children.append(
