@@ -16,13 +16,14 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, inspect, make_url
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase
 
 BEFORE_ALEMBIC = "0001"  # what a database without a revision has, where it has a decision log at all
 LOCK = 0x50524F50  # of PostgreSQL's advisory locks, the one under which the tables are changed
-PATIENCE_S = 60  # for which SQLite waits for another writer
+# By driver: for how long SQLite waits for another writer (s), and libpq for a connection (s) and for a word on it (ms).
+PATIENCE = {"pysqlite": {"timeout": 60}, "psycopg": {"connect_timeout": 5, "tcp_user_timeout": 10_000}}
 
 
 class Base(DeclarativeBase):
@@ -42,12 +43,15 @@ def open_database(url: str) -> Engine:
     sqlite = parsed.get_backend_name() == "sqlite"
     if sqlite and parsed.database not in (None, "", ":memory:"):
         Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+    patience = PATIENCE.get(parsed.get_driver_name(), {})
     engine = create_engine(
         parsed,
         pool_pre_ping=not sqlite,
         hide_parameters=True,  # prompts are among them, and errors are logged
-        connect_args={"timeout": PATIENCE_S} if sqlite else {},
+        connect_args={name: value for name, value in patience.items() if name not in parsed.query},
     )
+    if sqlite:
+        event.listen(engine, "handle_error", _open_anew)
     try:
         _upgrade(engine)
         if sqlite:
@@ -61,6 +65,21 @@ def open_database(url: str) -> Engine:
 def utc(moment: dt.datetime) -> dt.datetime:
     """A moment as it was written: SQLite forgets the time zone, PostgreSQL answers in its own."""
     return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def try_writing(engine: Engine) -> None:
+    """Commit something that changes nothing.
+
+    Raises:
+        SQLAlchemyError: nothing can be written now.
+    """
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
+
+
+def _open_anew(context: ExceptionContext) -> None:
+    """A connection to a file that could not be written when it was opened would never write, though the file could."""
+    context.is_disconnect = isinstance(context.sqlalchemy_exception, OperationalError)
 
 
 def _upgrade(engine: Engine) -> None:

@@ -15,18 +15,20 @@ from agent.cache import cache_key, open_cache
 from agent.compose import BadPromptError as BadPromptError
 from agent.compose import composed
 from agent.concepts import ConceptIndex
+from agent.database import try_writing
 from agent.decide import decide
 from agent.detect import Reading, detect
 from agent.encoder import load_encoder
 from agent.exemplars import Exemplars, follow
 from agent.group_commit import GroupCommit
 from agent.judge import judge
-from agent.llm import LLMUnavailableError, chat_model
+from agent.llm import chat_model
 from agent.logs import log_decision
 from agent.metrics import BROKEN, READ_AT, STEP_SECONDS, count_decision
 from agent.normalise import variants
 from agent.policy import BASE, Policy, Rule
 from agent.policy_files import PolicyError, lookup
+from agent.ready import Probe
 from agent.record import DecisionLog
 from agent.reviews import Review, Reviewed, Reviews
 from agent.rewrite import rewrite
@@ -72,6 +74,7 @@ class Moderator:
         self._log, self._cache = DecisionLog(settings), open_cache(settings)
         self._commits = GroupCommit(self._log.write_all)
         self.reviews, self._exemplars = Reviews(self._log.database, settings), Exemplars(self._encoder)
+        self._llm_ready, self._database_ready = Probe(self._ask_llm, "degraded"), Probe(self._ask_database, "failed")
         self._reviewed: tuple[object, ...] | None = None
         self.follow_reviews()
 
@@ -172,7 +175,7 @@ class Moderator:
         """What the LLM alone says of a prompt under one rule, as `judge` returns it. For checking a rule.
 
         Raises:
-            LLMUnavailableError: as `judge`.
+            agent.llm.LLMUnavailableError: as `judge`.
         """
         return (await judge(self._model, policy, [rule], prompt))[rule.id]
 
@@ -183,14 +186,16 @@ class Moderator:
 
     async def ready(self) -> dict[str, str]:
         """Which parts can answer: `ok`, or what is wrong."""
-        try:
-            base = self.policies[BASE]
-            await judge(self._model, base, base.rules[:1], "a red apple on a table")
-            llm = "ok"
-        except LLMUnavailableError as error:
-            llm = f"degraded: {error}"
         policies = "ok" if self.trouble is None else f"degraded: those of before are served, since {self.trouble}"
-        return {"policies": policies, "index": "ok", "llm": llm}
+        llm, database = await asyncio.gather(self._llm_ready.state(), self._database_ready.state())
+        return {"policies": policies, "index": "ok", "llm": llm, "database": database}
+
+    async def _ask_llm(self) -> None:
+        base = self.policies[BASE]
+        await judge(self._model, base, base.rules[:1], "a red apple on a table")
+
+    async def _ask_database(self) -> None:
+        await asyncio.to_thread(try_writing, self._log.database)
 
     async def _judge(self, prompt: str, tag: str, case: _Case) -> Verdict:
         timings = dict[str, float]()

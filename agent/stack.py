@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
-from agent.database import open_database
+from agent.database import open_database, try_writing
 from agent.demo import show_demo
 from agent.embedded.fetch import EmbeddedModelError
 from agent.embedded.prepare import prepare, server_command, server_environment
@@ -141,6 +141,7 @@ def plan(settings: Settings, parts: set[Part]) -> list[Child]:
 def _check_keys(settings: Settings) -> None:
     try:
         database = open_database(settings.decision_log_url)
+        try_writing(database)
         configured = Tenants(database).configured()
         database.dispose()
     except (OSError, SQLAlchemyError) as error:

@@ -2,21 +2,28 @@
 
 import asyncio
 import os
+import shutil
+import socket
 import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
 import hypothesis
 import pytest
+from sqlalchemy import create_engine, text
 
 from agent.embedded.prepare import server_command, server_environment
 from agent.settings import EMBEDDED_LLM, Settings
 
 ROOT = Path(__file__).parents[1]
-LLM_READY_TIMEOUT_S = 600
+SMALL_POLICIES = ROOT / "tests" / "agent" / "api" / "policies"
+LLM_READY_TIMEOUT_S, API_READY_TIMEOUT_S = 600, 60
 
 # A loaded machine is slow now and then, which is no failure of what is tested.
 hypothesis.settings.register_profile("propriety", deadline=None)
@@ -50,7 +57,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def llm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Base URL, with `/v1`, of a real LLM: PROPRIETY_LLM_URL if healthy, else the embedded one, started here."""
     named = os.environ.get("PROPRIETY_LLM_URL", "").rstrip("/")
-    if named and _healthy(named):
+    if named and _answers(f"{named}/models"):
         yield named
         return
     settings = Settings(llm_url=None, models_dir=ROOT / "models", llm_port=int(os.environ.get("TEST_LLM_PORT", "8011")))
@@ -68,7 +75,7 @@ def llm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     try:
         deadline = time.monotonic() + LLM_READY_TIMEOUT_S
-        while not _healthy(settings.llm_base_url):
+        while not _answers(f"{settings.llm_base_url}/models"):
             if server.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"the LLM did not start:\n{log.read_text(errors='replace')[-3000:]}")
             time.sleep(1)
@@ -79,8 +86,110 @@ def llm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             server.wait(timeout=60)
 
 
-def _healthy(url: str) -> bool:
+class Postgres:
+    """A real PostgreSQL on a socket of its own."""
+
+    def __init__(self, initdb: Path, folder: Path) -> None:
+        self._pg_ctl, self._folder = initdb.with_name("pg_ctl"), folder
+        self._user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+        if self._user:
+            shutil.chown(folder, self._user)
+        self._run(initdb, "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8")
+
+    def start(self) -> None:
+        options = f"-k {self._folder} -c listen_addresses="
+        self._run(self._pg_ctl, "-D", self._folder / "data", "-o", options, "-l", self._folder / "log", "-w", "start")
+
+    def stop(self) -> None:
+        """At once, as where its machine is gone."""
+        self._run(self._pg_ctl, "-D", self._folder / "data", "-m", "immediate", "-w", "stop")
+
+    def new_database(self) -> str:
+        """SQLAlchemy URL of an empty one."""
+        url, name = f"postgresql+psycopg://postgres@/{{}}?host={self._folder}", f"test_{os.urandom(8).hex()}"
+        engine = create_engine(url.format("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return url.format(name)
+
+    def _run(self, *command: object) -> None:
+        subprocess.run(
+            [str(part) for part in command], user=self._user, cwd=self._folder, check=True, timeout=120,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    programs = [shutil.which("initdb"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")))]
+    if not (initdb := next((program for program in programs if program), None)):
+        pytest.skip("no PostgreSQL: `apt-get install postgresql` brings initdb and pg_ctl")
+    folder = Path(tempfile.mkdtemp(prefix="postgres"))
     try:
-        return httpx.get(f"{url}/models", timeout=5, trust_env=False).status_code == 200
+        server = Postgres(Path(initdb), folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds a port on which nothing listens."""
+    return _free_port
+
+
+@pytest.fixture(scope="session")
+def small_policies() -> Path:
+    """Two policies and a few concepts, which are soon read."""
+    return SMALL_POLICIES
+
+
+Api = tuple[str, "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture(scope="session")
+def start_api() -> Callable[..., AbstractContextManager[Api]]:
+    """Starts the API in a process of its own: `start_api(folder, setting=...)` yields its URL and the process.
+
+    It has two small policies, its data and its log in `folder`, and no LLM, unless it is told otherwise.
+    """
+    return _start_api
+
+
+@contextmanager
+def _start_api(folder: Path, *, within: Sequence[str] = (), **settings: object) -> Iterator[Api]:
+    own = {"policies_dir": SMALL_POLICIES, "data_dir": folder, "llm_url": "http://127.0.0.1:9/v1", "port": _free_port()}
+    environment = {f"PROPRIETY_{name.upper()}": str(value) for name, value in {**own, **settings}.items()}
+    with (folder / "api.log").open("ab") as log:
+        process = subprocess.Popen(
+            [*within, sys.executable, "-m", "agent.api.server"],
+            env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+    url, deadline = f"http://127.0.0.1:{environment['PROPRIETY_PORT']}", time.monotonic() + API_READY_TIMEOUT_S
+    try:
+        while not _answers(f"{url}/healthz"):
+            assert process.poll() is None, (folder / "api.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield url, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -11,8 +11,10 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Connection
 
-from agent.api.errors import ApiError
+from agent.api.errors import AWAY, CLOSE, ApiError, answered
 from agent.api.limits import Limits
 from agent.moderator import Moderator
 from agent.policy_files import UnknownLocaleError, lookup
@@ -22,13 +24,14 @@ from agent.settings import is_loopback
 from agent.tenants import ANYONE, HINT, Scope, Tenant, Tenants
 
 OVERLAY = "-x-"
+OPEN = {"/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}  # to whoever asks
 HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::\d*)?")  # of the header: a name or an address, and a port
 BATCH = "propriety.batch"  # of an ASGI scope that a batch made: the caller, who was let in when the batch was
 
 _lookups = ThreadPoolExecutor(8, thread_name_prefix="keys")  # of their own: what is embedded fills the others
 
 _bearer = HTTPBearer(auto_error=False, description="A key made by `propriety keys create`; none where there is none.")
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+Documented = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]  # `KeyFirst` has read it
 
 
 class Caller(NamedTuple):
@@ -76,6 +79,23 @@ def _within(tag: str, language_range: str) -> bool:
     return f"{tag.lower()}-".startswith(f"{language_range.lower()}-")
 
 
+class KeyFirst:
+    """ASGI middleware: who asks is known before the body is read, and without a good key it is not read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN:
+            request = Request(scope)
+            try:
+                request.state.tenant = await _tenant(request, await _bearer(request))
+            except (ApiError, *AWAY) as error:
+                await answered(error)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
 async def _tenant(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Tenant:
     tenants: Tenants = request.app.state.tenants
     key = None if credentials is None else credentials.credentials
@@ -105,16 +125,15 @@ def _from_here(request: Request) -> bool:
 
 
 def _unauthorised(message: str) -> ApiError:
-    return ApiError(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+    return ApiError(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer", **CLOSE})
 
 
 def _allowed(scope: Scope | None) -> Any:
-    async def admit(request: Request, credentials: Credentials) -> AsyncIterator[Caller]:
+    async def admit(request: Request, _: Documented) -> AsyncIterator[Caller]:
         if (caller := request.scope.get(BATCH)) is not None:
             yield caller
             return
-        tenant, state = await _tenant(request, credentials), request.app.state
-        request.state.tenant = tenant.name
+        tenant, state = request.state.tenant, request.app.state
         if scope is not None and scope not in tenant.terms.scopes:
             raise ApiError(403, f"This key lacks the scope {scope.value!r}.", "missing_scope")
         state.limits.enter(tenant)

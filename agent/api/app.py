@@ -1,4 +1,4 @@
-"""The API as one FastAPI application, which uvicorn serves."""
+"""The API as one FastAPI application, which `agent.api.server` serves."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from agent.api import (
     reviews,
     verdicts,
 )
+from agent.api.access import KeyFirst
 from agent.api.batch_worker import batches_worked
 from agent.api.headers import Headers
 from agent.api.limits import Limits, Traffic
@@ -28,7 +29,7 @@ from agent.api.observe import Observed
 from agent.api.reload import policies_watched
 from agent.batch_work import BatchWork
 from agent.batches import Batches
-from agent.database import open_database
+from agent.database import open_database, try_writing
 from agent.files import Files
 from agent.logs import Logged, configure_logs
 from agent.moderator import Moderator
@@ -41,7 +42,11 @@ log = logging.getLogger("propriety")
 
 
 def create_app(moderator: Moderator | None = None) -> FastAPI:
-    """The application; without a moderator, one is made from the settings."""
+    """The application; without a moderator, one is made from the settings.
+
+    Raises:
+        SQLAlchemyError: the database cannot be used.
+    """
     if moderator is None:
         settings = Settings()
         configure_logs(settings.log_format, settings.log_prompts)
@@ -57,6 +62,7 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
     )
     app.state.moderator = moderator
     app.state.database = database = open_database(settings.decision_log_url)
+    try_writing(database)
     app.state.tenants, app.state.sessions = Tenants(database), Sessions(database, settings)
     app.state.limits, app.state.traffic = Limits(), Traffic(settings.batch_concurrency)
     app.state.files, app.state.batches = Files(database, settings), Batches(database, settings)
@@ -68,6 +74,7 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
     if not app.state.tenants.configured():
         log.warning("no API key is configured: whoever asks from this machine is served, and nobody else")
     errors.install(app, larger={files.PATH: (settings.file_mib << 20) + errors.MAX_BODY})
+    app.add_middleware(KeyFirst)
     app.add_middleware(Observed)
     app.add_middleware(Headers)
     app.add_middleware(Logged)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -9,6 +11,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import Field
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,7 +21,12 @@ from agent.logs import request_id
 from agent.metrics import REFUSED
 from agent.schema import Strict, Verdict
 
+log = logging.getLogger("propriety")
+
 MAX_BODY = 1 << 20
+BODY_S, BYTES_A_SECOND = 30.0, 1 << 16  # a body that is slower is not waited for
+CLOSE = {"Connection": "close"}
+AWAY = (OperationalError, InterfaceError, PoolTimeoutError)  # the database is the trouble, not what is asked of it
 
 
 class Error(Strict):
@@ -53,7 +62,9 @@ class ApiError(HTTPException):
 
 
 class BodyLimit:
-    """ASGI middleware: a body of more than `MAX_BODY` bytes is refused with 413, announced or not.
+    """ASGI middleware: a body of more than `MAX_BODY` bytes is refused with 413, announced or not, a slow one with 408.
+
+    What is left of such a body is not read: the connection is closed.
 
     `larger` names the paths where more may be sent, with how much.
     """
@@ -62,17 +73,34 @@ class BodyLimit:
         self.app, self.larger = app, larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        received, most = 0, self.larger.get(scope.get("path", ""), MAX_BODY)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        received, whole, most = 0, False, self.larger.get(scope["path"], MAX_BODY)
+        if int(dict(scope["headers"]).get(b"content-length", 0)) > most:
+            await answered(_too_large(most))(scope, receive, send)
+            return
+        started = asyncio.get_running_loop().time()
 
         async def counted() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, whole
+            try:
+                async with asyncio.timeout_at(None if whole else started + BODY_S + received / BYTES_A_SECOND):
+                    message = await receive()
+            except TimeoutError:
+                reason = f"The body came too slowly: {received} bytes are here."
+                raise ApiError(408, reason, "too_slow", headers=CLOSE) from None
             received += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if received > most:
-                raise ApiError(413, f"The body is larger than {most} bytes.", "request_too_large")
+                raise _too_large(most)
             return message
 
         await self.app(scope, counted, send)
+
+
+def _too_large(most: int) -> ApiError:
+    return ApiError(413, f"The body is larger than {most} bytes.", "request_too_large", headers=CLOSE)
 
 
 def install(app: FastAPI, larger: Mapping[str, int]) -> None:
@@ -80,6 +108,8 @@ def install(app: FastAPI, larger: Mapping[str, int]) -> None:
     app.add_middleware(BodyLimit, larger=larger)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
+    for away in AWAY:
+        app.add_exception_handler(away, _without_database)
     app.add_exception_handler(Exception, _failed)
 
 
@@ -107,12 +137,25 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def answered(error: ApiError | SQLAlchemyError) -> JSONResponse:
+    """The answer where a middleware is refused, which exception handlers do not see."""
+    if isinstance(error, SQLAlchemyError):
+        log.error("the database failed", exc_info=error)
+        message = "The database cannot be used just now. Nothing was allowed or drawn; try again."
+        return _error(503, message, "database_unavailable", headers={"Retry-After": "1"})
+    if error.verdict is None:
+        REFUSED.labels(error.code).inc()
+    return _error(error.status_code, error.detail, error.code, error.param, error.verdict, error.headers)
+
+
+async def _without_database(request: Request, error: Exception) -> JSONResponse:
+    return answered(cast(SQLAlchemyError, error))
+
+
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     http = cast(HTTPException, error)
     if isinstance(http, ApiError):
-        if http.verdict is None:
-            REFUSED.labels(http.code).inc()
-        return _error(http.status_code, http.detail, http.code, http.param, http.verdict, http.headers)
+        return answered(http)
     # FastAPI hides what is wrong with a body that is no UTF-8, nested too deeply, or holds a number of 5,000 digits.
     if isinstance(error.__cause__, ValueError | RecursionError):
         return _error(400, f"The body cannot be read as JSON: {error.__cause__}.", "invalid_json")

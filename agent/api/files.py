@@ -101,7 +101,7 @@ FORM = {
 }
 
 
-# The form is read here and not by FastAPI, which would take it in before it asks for a key.
+# The form is read here and not by FastAPI, which would take it in before it asks for a scope.
 @router.post(PATH, openapi_extra={"requestBody": {"required": True, "content": FORM}})
 async def upload(caller: Asker, request: Request) -> File:
     """Keep a batch's input; a line that is no request gets its error from the batch, a file without any is a 400."""

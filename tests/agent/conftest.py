@@ -1,15 +1,11 @@
 """The real LLM behind moderator and model, databases, and the head of small policies."""
 
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from langchain_openai import ChatOpenAI
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine
 
 from agent.database import open_database
 from agent.llm import chat_model
@@ -58,47 +54,13 @@ def head() -> str:
     return HEAD
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """SQLAlchemy URL, with no database in it, of a real PostgreSQL that is started here, on a socket of its own."""
-    programs = [shutil.which("initdb"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")))]
-    if not (initdb := next((program for program in programs if program), None)):
-        pytest.skip("no PostgreSQL: `apt-get install postgresql` brings initdb and pg_ctl")
-    folder = Path(tempfile.mkdtemp(prefix="postgres"))
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-    if user:
-        shutil.chown(folder, user)
-    pg_ctl, data, options = Path(initdb).with_name("pg_ctl"), folder / "data", f"-k {folder} -c listen_addresses="
-
-    def run(*command: object) -> None:
-        subprocess.run(
-            [str(part) for part in command], user=user, cwd=folder, check=True, timeout=120,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    try:
-        run(initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8")
-        run(pg_ctl, "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
-        try:
-            yield f"postgresql+psycopg://postgres@/{{}}?host={folder}"
-        finally:
-            run(pg_ctl, "-D", data, "-m", "immediate", "-w", "stop")
-    finally:
-        shutil.rmtree(folder)
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty database, of each kind that is supported."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'new' / 'log.db'}"
-    server: str = request.getfixturevalue("postgres")
-    name = f"test_{os.urandom(8).hex()}"
-    engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.format(name)
+    url: str = request.getfixturevalue("postgres").new_database()
+    return url
 
 
 @pytest.fixture

@@ -26,7 +26,12 @@ ROOT = Path(__file__).parents[2]
 UP_S, BACK_S, SCRAPED_S = 2400, 600, 120
 SERVICES = ("agent", "llm", "generator", "db")
 # What a caller is told while that container is away.
-AWAY = {"llm": "drawn, degraded", "generator": "503 generator_unavailable", "db": "500 internal_error", "agent": "gone"}
+AWAY = {
+    "llm": "drawn, degraded",
+    "generator": "503 generator_unavailable",
+    "db": "503 database_unavailable",
+    "agent": "gone",
+}
 
 numbers = count()
 

@@ -1,16 +1,13 @@
 """A real server on a free port, in front of a moderator that decides by one word, to try the routes alone."""
 
 import base64
-import os
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-import httpx
 import openai
 import pytest
 import uvicorn
@@ -23,8 +20,6 @@ from agent.policy_files import load_policies
 from agent.rulebook import stamp
 from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Severity, Span, Status, Verdict, Violation
 from agent.settings import Settings
-
-READY_S = 60
 
 
 class ByWord:
@@ -107,37 +102,12 @@ def serve() -> Serve:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., tuple[str, subprocess.Popen[bytes]]]]:
-    """Starts the API as a process of its own on a database, in front of the neighbours and two small policies.
-
-    Gives its URL, and the process to kill; further settings are named as in `Settings`.
-    """
-    started: list[subprocess.Popen[bytes]] = []
-
-    def begin(database_url: str, **settings: object) -> tuple[str, subprocess.Popen[bytes]]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        own = {"policies_dir": Path(__file__).parent / "policies", "database_url": database_url, "data_dir": tmp_path,
-               "llm_url": "http://127.0.0.1:9/v1", **settings}  # fmt: skip
-        command = [sys.executable, "-m", "uvicorn", "--factory", "agent.api.app:create_app", "--port", str(port)]
-        environment = {**os.environ, **{f"PROPRIETY_{name.upper()}": str(value) for name, value in own.items()}}
-        with (tmp_path / "log").open("ab") as log:
-            started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
-        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + READY_S
-        while True:
-            assert started[-1].poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < deadline
-            try:
-                httpx.get(f"{url}/healthz", timeout=5, trust_env=False)
-                return url, started[-1]
-            except httpx.HTTPError:
-                time.sleep(0.1)
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.wait()
+def start(start_api: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., tuple[str, Any]]]:
+    """As `start_api`, in one folder, until the test ends."""
+    with ExitStack() as started:
+        yield lambda database_url, **settings: started.enter_context(
+            start_api(tmp_path, database_url=database_url, **settings)
+        )
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,7 @@ def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
             return await client.post("/v1/moderations", json={"input": "a tree on a hill", "locale": "ar-SA"})
 
     answer = asyncio.run(ask())
-    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_unavailable")
 
 
 def test_what_is_past_its_retention_is_gone_when_the_api_starts(tmp_path: Path, verdict) -> None:

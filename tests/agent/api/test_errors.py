@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from agent.api import errors
 from agent.api.errors import MAX_BODY
 
 MODERATIONS, CHAT, IMAGES = "/v1/moderations", "/v1/chat/completions", "/v1/images/generations"
@@ -146,6 +147,27 @@ def test_a_body_over_the_limit_gets_413(web, path, announced):
     answer = web.post(path, content=content, headers=JSON)
     assert answer.status_code == 413
     assert refusal(answer)["code"] == "request_too_large"
+
+
+def raw(web: httpx.Client, head: bytes) -> socket.socket:
+    address, port = re.findall(r"[\w.]+", str(web.base_url))[-2:]
+    line = socket.create_connection((address, int(port)), timeout=10)
+    line.sendall(b"POST /v1/moderations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n" + head + b"\r\n")
+    return line
+
+
+def test_a_body_that_is_announced_to_be_too_large_is_not_read(web):
+    with raw(web, f"content-length: {MAX_BODY + 1}\r\nexpect: 100-continue\r\n".encode()) as line:
+        assert line.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+def test_a_body_that_never_comes_is_not_waited_for(web, monkeypatch):
+    monkeypatch.setattr(errors, "BODY_S", 0.2)
+    with raw(web, b"content-length: 9\r\n") as line:
+        line.sendall(b"{")
+        answer = line.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"too_slow" in answer
 
 
 @every_route
