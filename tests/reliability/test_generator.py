@@ -1,0 +1,78 @@
+"""The real drawing worker killed while it draws: the caller is told, and the next worker draws the same picture."""
+
+import base64
+import io
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+PICTURES, SOON_S, READY_S = 2, 5.0, 120.0
+BODY = {"prompt": "a woman holding a wine glass on a beach", "locale": "ar-SA", "model": "propriety-nearest",
+        "seed": 7, "n": PICTURES}  # fmt: skip
+
+
+@contextmanager
+def drawing_worker(port: int, wait_until: Callable[..., float]) -> Iterator["subprocess.Popen[bytes]"]:
+    command = [sys.executable, "-m", "generator.server", "--port", str(port), "--threads", "1"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: process.poll() is not None or loaded(port), READY_S)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def loaded(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def test_killed_while_it_draws(serve: Any, free_port: Any, tmp_path: Path, wait_until: Any) -> None:
+    port = free_port()
+    with serve(tmp_path, generator_url=f"http://127.0.0.1:{port}") as api:
+
+        def draw() -> httpx.Response:
+            answer: httpx.Response = api.client.post("/v1/images/generations", json=BODY)
+            return answer
+
+        def decisions() -> int:
+            lines = api.client.get("/metrics").text.splitlines()
+            return sum(float(line.split()[-1]) for line in lines if line.startswith("propriety_decisions_total{"))
+
+        with drawing_worker(port, wait_until) as worker:
+            draw()  # the first takes longer
+            before = draw()
+            assert before.status_code == 200
+            with ThreadPoolExecutor(1) as caller:
+                count, asked = decisions(), caller.submit(draw)
+                wait_until(lambda: decisions() > count, SOON_S)
+                time.sleep(before.elapsed.total_seconds() / 3)
+                worker.kill()
+                killed_at = time.monotonic()
+                answer = asked.result()
+            assert time.monotonic() - killed_at < SOON_S
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "generator_unavailable")
+        assert draw().json()["error"]["code"] == "generator_unavailable"
+        assert api.decision("a tree on a hill", "propriety-nearest")["action"] == "allow"
+        started = time.monotonic()
+        with drawing_worker(port, wait_until):
+            after = draw()
+            print(f"back after {time.monotonic() - started:.1f} s")
+            assert pixels(after) == pixels(before)
+
+
+def pixels(answer: httpx.Response) -> list[bytes]:
+    """The files differ in their signatures."""
+    files = [base64.b64decode(picture["b64_json"]) for picture in answer.json()["data"]]
+    return [Image.open(io.BytesIO(file)).tobytes() for file in files]
