@@ -25,17 +25,6 @@ async def policies(caller: Anyone) -> dict[str, Any]:
     return {"object": "list", "data": data}
 
 
-@router.get("/v1/policies/{locale}")
-async def policy(caller: Anyone, locale: str) -> dict[str, Any]:
-    """The resolved policy that holds for a locale, by RFC 4647 lookup: `de-AT` is answered by `de`, or by `base`."""
-    known = caller.moderator.policies
-    try:
-        found = known[locale] if locale in known else lookup(known, locale)[1]
-    except UnknownLocaleError as error:
-        raise ApiError(404, f"locale: {error}.", "unknown_locale", "locale") from None
-    return {**found.model_dump(mode="json"), "hash": found.hash}
-
-
 @router.post("/v1/policies/reload")
 async def reload(caller: Operator) -> dict[str, Any]:
     """Read the policy files anew, in this process; where one is broken it is a 409, and those of before stay."""
@@ -45,6 +34,17 @@ async def reload(caller: Operator) -> dict[str, Any]:
         message = f"The policies of before go on being served, because one is broken: {error}"
         raise ApiError(409, message, "policy_broken") from None
     return {"object": "policies.reloaded", "policies": len(caller.moderator.policies)}
+
+
+@router.get("/v1/policies/{locale}")
+async def policy(caller: Anyone, locale: str) -> dict[str, Any]:
+    """The resolved policy that holds for a locale, by RFC 4647 lookup: `de-AT` is answered by `de`, or by `base`."""
+    known = caller.moderator.policies
+    try:
+        found = known[locale] if locale in known else lookup(known, locale)[1]
+    except UnknownLocaleError as error:
+        raise ApiError(404, f"locale: {error}.", "unknown_locale", "locale") from None
+    return {**found.model_dump(mode="json"), "hash": found.hash}
 
 
 @router.get("/healthz")

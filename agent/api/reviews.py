@@ -7,7 +7,7 @@ import datetime as dt
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from agent.api.access import Operator
 from agent.api.errors import ApiError
@@ -16,6 +16,8 @@ from agent.reviews import Outcome, Review, Reviewed, ReviewError
 from agent.schema import Strict, Verdict
 
 router = APIRouter()
+
+Moment = Annotated[AwareDatetime, BeforeValidator(dt.datetime.fromisoformat)]  # pydantic takes seconds, too
 
 
 class ReviewRequest(Strict):
@@ -54,9 +56,7 @@ async def reviews(
     caller: Operator,
     status: Literal["open", "done"] = "open",
     tenant: str | None = None,
-    before: Annotated[
-        AwareDatetime | None, Query(description="Older than this `created_at`, for the next page.")
-    ] = None,
+    before: Annotated[Moment | None, Query(description="Older than this `created_at`, for the next page.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> ReviewList:
     """Decisions newest first: those that restricted something and wait (`open`), or those reviewed (`done`)."""
