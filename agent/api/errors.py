@@ -14,6 +14,7 @@ from pydantic import Field
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.api.headers import HEADERS
@@ -161,7 +162,15 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
         return _error(400, f"The body cannot be read as JSON: {error.__cause__}.", "invalid_json")
     code = {404: "not_found", 405: "method_not_allowed"}.get(http.status_code, "invalid_request")
     message = f"{http.detail} ({request.method} {request.url.path})"
-    return _error(http.status_code, message, code, headers=http.headers)
+    headers = {"Allow": _allowed(request)} if http.status_code == 405 else http.headers
+    return _error(http.status_code, message, code, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes that have the path of the first that fits, of which the framework names one's alone."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    same = (route for route in routes if route.path == routes[0].path)
+    return ", ".join(sorted({method for route in same for method in route.methods or ()}))
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -39,7 +39,7 @@ def begin(api: Any, conversation: str, stream: bool) -> socket.socket:
     line = socket.create_connection((address.host, address.port))
     line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing it resets the connection
     head = [
-        "POST /v1/chat/completions HTTP/1.1", "host: x", "content-type: application/json",
+        "POST /v1/chat/completions HTTP/1.1", "host: localhost", "content-type: application/json",
         f"authorization: {api.client.headers['Authorization']}", f"content-length: {len(body)}", "", "",
     ]  # fmt: skip
     line.sendall("\r\n".join(head).encode() + body)

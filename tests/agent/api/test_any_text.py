@@ -40,7 +40,7 @@ def agents(small_policies: Path, tmp_path_factory: pytest.TempPathFactory) -> It
             own = {"policies_dir": small_policies, "data_dir": tmp_path_factory.mktemp("data"), "database_url": None}
             app = create_app(Moderator(Settings(cache_size=0, llm_url="http://127.0.0.1:9/v1", **own)))
             transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("127.0.0.1", 1))
-            client = httpx.AsyncClient(transport=transport, base_url="http://x")
+            client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
             def ask(path: str, body: dict[str, Any]) -> httpx.Response:
                 content = json.dumps({"locale": "ar-SA", "model": NEAREST, **body})  # escapes what is no Unicode

@@ -152,7 +152,9 @@ def test_a_body_over_the_limit_gets_413(web, path, announced):
 def raw(web: httpx.Client, head: bytes) -> socket.socket:
     address, port = re.findall(r"[\w.]+", str(web.base_url))[-2:]
     line = socket.create_connection((address, int(port)), timeout=10)
-    line.sendall(b"POST /v1/moderations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n" + head + b"\r\n")
+    line.sendall(
+        b"POST /v1/moderations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" + head + b"\r\n"
+    )
     return line
 
 
@@ -201,7 +203,7 @@ def test_a_locale_header_that_is_no_locale_is_refused(web, path, locale):
 @pytest.mark.parametrize("promised", [0, 1000], ids=["without reading", "before the body is whole"])
 def test_a_client_that_hangs_up_leaves_the_server_serving(web, path, promised):
     body = json.dumps(GOOD[path] | ({"stream": True} if path == CHAT else {})).encode()
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     address, port = re.findall(r"[\w.]+", str(web.base_url))[-2:]
     with socket.create_connection((address, int(port))) as line:
         line.sendall(f"{head}content-length: {len(body) + promised}\r\n\r\n".encode() + body)
