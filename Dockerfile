@@ -6,16 +6,18 @@ RUN python3 -m venv /opt/propriety
 ENV PATH=/opt/propriety/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /source
 ARG EXTRAS=postgres,redis,tracing,pictures
-ARG CONSTRAINTS=constraints.txt
+ARG BUILD=cpu
 ARG PIP_EXTRA_INDEX_URL
 COPY pyproject.toml constraints.txt ./
 # What is needed comes with a distribution that is still empty, so that a change of the source does not fetch it anew.
-# pip resolves the last three for another build of torch, with which transformers and vllm then fail at import.
+# The constraints are those of the CPU build, in which vLLM has no use for triton, and pip resolves the other three for
+# another build of torch, with which transformers and vllm then fail at import.
 RUN touch README.md \
-    && { pip install -q -c "${CONSTRAINTS}" ".[${EXTRAS}]" || { \
+    && if [ "${BUILD}" = cpu ]; then set -- -c constraints.txt; fi \
+    && { pip install -q "$@" ".[${EXTRAS}]" || { \
       echo "Where torch==…+cpu was not found, set PIP_EXTRA_INDEX_URL to PyTorch's index of CPU wheels (README.md)."; \
       exit 1; }; } \
-    && pip uninstall -q -y torchvision torchaudio torchcodec
+    && if [ "${BUILD}" = cpu ]; then pip uninstall -q -y triton torchvision torchaudio torchcodec; fi
 COPY README.md ./
 COPY agent agent
 COPY generator generator

@@ -55,11 +55,14 @@ def server_command(settings: Settings, host: str = "127.0.0.1") -> list[str]:
 def server_environment(settings: Settings) -> dict[str, str]:
     """The environment of `server_command`: no usage statistics, and no hub for the embedded model.
 
-    On few cores vLLM computes on all of them: left alone it keeps one for its server, half of a two-core machine.
+    On few cores vLLM computes on all of them: left alone it keeps one for its server, half of a two-core machine. On a
+    CPU torch compiles nothing, which would need a C++ compiler beside it: the sampler alone would be compiled.
     """
     chosen = {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": str(settings.llm_kv_cache_gib)}
     if settings.llm_model == EMBEDDED_LLM:
         chosen["HF_HUB_OFFLINE"] = "1"
+    if not _has_gpu():
+        chosen["TORCH_COMPILE_DISABLE"] = "1"
     cores = os.sched_getaffinity(0)
     few = {"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, sorted(cores)))} if len(cores) <= FEW_CORES else {}
     return few | os.environ | chosen

@@ -134,6 +134,7 @@ def test_the_api_alone_can_be_reached_and_from_this_machine_alone(stack: Stack) 
 
 
 def test_the_sample_conversation_is_held_and_drawn(stack: Stack, key: str, tmp_path: Path) -> None:
+    assert ordered(stack, key, []) == "drawn, ok"
     with (tmp_path / "told").open("w+") as told:
         port = int(stack.environment["PROPRIETY_PORT"])
         show_demo(Settings(host="127.0.0.1", port=port, api_key=key, output_dir=tmp_path), Console(file=told))
@@ -143,6 +144,7 @@ def test_the_sample_conversation_is_held_and_drawn(stack: Stack, key: str, tmp_p
     assert re.search(r"ar-SA: .* → rewrite .*alcohol.*\n +drawn: (?!.*wine)", lines), lines
     for locale in LOCALES:
         assert (tmp_path / f"demo-{locale}.png").read_bytes().startswith(b"\x89PNG")
+    assert [stack.inspect(service)["RestartCount"] for service in SERVICES] == [0] * len(SERVICES)
 
 
 def test_prometheus_finds_figures_for_every_panel_and_every_alert(stack: Stack, key: str) -> None:

@@ -45,6 +45,11 @@ def test_the_rest_of_the_environment_is_passed_on_and_nothing_is_reported(monkey
     assert (environment["VLLM_NO_USAGE_STATS"], environment["VLLM_CPU_KVCACHE_SPACE"]) == ("1", "3")
 
 
+def test_on_a_cpu_no_compiler_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    assert server_environment(Settings())["TORCH_COMPILE_DISABLE"] == "1"
+
+
 def test_only_another_model_may_be_fetched_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     assert server_environment(Settings(llm_model=EMBEDDED_LLM))["HF_HUB_OFFLINE"] == "1"
