@@ -35,7 +35,8 @@ from benchmarks.load import service
 
 RIVALS = Path(__file__).parent / "rivals"
 WARM_UP = 20
-HEAD = ("guard", "what it checked", "at once", "first answer after s", "answers/s", "p50 ms", "p95 ms", "memory MB",
+HEAD = ("guard", "what it checked", "at once", "first answer after s", "answers/s", "p50 ms", "p95 ms", "CPU ms",
+        "memory MB",
         "flagged: offending", "harmless")  # fmt: skip
 
 
@@ -217,16 +218,23 @@ async def _measure(guard: Guard, url: str, asked: list[Asked], at_once: int, sta
         await seconds(client, guard.path, warm_up[:1], 1)
         first = time.perf_counter() - start
         await seconds(client, guard.path, warm_up[1:], at_once)
-        begun = time.perf_counter()
+        begun, spent = time.perf_counter(), _cpu_s()
         taken = await seconds(client, guard.path, map(guard.body, asked), at_once, tell)
-        wall = time.perf_counter() - begun
+        wall, spent = time.perf_counter() - begun, _cpu_s() - spent
     resident = sum(process.memory_info().rss for process in psutil.Process().children(recursive=True))
     p50, p95 = percentiles_ms(taken, 50, 95)
     shares = (f"{flagged[kind]} of {sum(one.kind == kind for one in asked)}" for kind in ("offends", "harmless"))
     row(
         guard.name, guard.checks, at_once, f"{first:.1f}", f"{len(taken) / wall:.1f}", f"{p50:.1f}", f"{p95:.1f}",
+        f"{spent / len(taken) * 1000:.1f}",
         megabytes(resident), *shares,
     )  # fmt: skip
+
+
+def _cpu_s() -> float:
+    """CPU time of the guard's processes so far."""
+    times = [process.cpu_times() for process in psutil.Process().children(recursive=True)]
+    return float(sum(time.user + time.system for time in times))
 
 
 def main(
@@ -239,7 +247,8 @@ def main(
 
     LLM Guard, NeMo Guardrails and Guardrails AI are installed from PyPI and do what they can without a model hub or an
     account: they are given the phrases of the concept bank as words that must not occur. Memory is that of the guard's
-    processes after the last answer, an LLM's server not counted. A guard is started anew for each number of callers.
+    processes after the last answer, "CPU" the time that they took for each, an LLM's server not counted. A guard is
+    started anew for each number of callers.
     The last columns count what was flagged, of the prompts that break a rule of their place and of harmless ones.
 
     Example: python -m benchmarks.beside --folder rivals
@@ -263,7 +272,7 @@ def main(
             for callers in at_once or [1, 16]:
                 measure(guard, asked, callers)
     except (StartError, httpx.HTTPError, subprocess.CalledProcessError) as error:
-        fail(error, WRONG)
+        fail(f"{type(error).__name__}: {error}", WRONG)
 
 
 if __name__ == "__main__":

@@ -120,8 +120,10 @@ async def cold_and_warm(
     """Print one row for prompts that nobody asked before, and one for the same asked again `rounds` times."""
     for cache, sent in (("cold", asked), ("warm", asked * rounds)):
         probing = asyncio.create_task(_probe(client))
-        done = await answered(client, sent, detector, at_once)
-        probing.cancel()
+        try:
+            done = await answered(client, sent, detector, at_once)
+        finally:
+            probing.cancel()
         counted, probes = done.counted, percentiles_ms(await probing, 99)
         overhead_s = counted.requests_s - counted.decided_s - counted.committed_s
         each = (f"{spent / counted.decided * 1000:.2f}" for spent in (overhead_s, counted.committed_s, counted.cpu_s))
@@ -223,7 +225,7 @@ def main(
             with service(settings, url) as address:
                 asyncio.run(measure(address, number))
     except (StartError, DegradedError, httpx.HTTPError) as error:
-        fail(error, WRONG)
+        fail(f"{type(error).__name__}: {error}", WRONG)
 
 
 if __name__ == "__main__":
