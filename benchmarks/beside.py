@@ -202,12 +202,15 @@ def measure(guard: Guard, asked: list[Asked], at_once: int) -> None:
         StartError: where it does not start.
         httpx.HTTPError: where one is not answered, or not with a 2xx.
     """
-    start = time.perf_counter()
+    before, start = set(_children()), time.perf_counter()
     with guard.run() as url:
-        asyncio.run(_measure(guard, url, asked, at_once, start))
+        own = [process for process in _children() if process not in before]
+        asyncio.run(_measure(guard, url, asked, at_once, start, own))
 
 
-async def _measure(guard: Guard, url: str, asked: list[Asked], at_once: int, start: float) -> None:
+async def _measure(
+    guard: Guard, url: str, asked: list[Asked], at_once: int, start: float, own: list[psutil.Process]
+) -> None:
     flagged = dict.fromkeys(("offends", "harmless", "a turn"), 0)
 
     def tell(number: int, answer: httpx.Response) -> None:
@@ -218,10 +221,10 @@ async def _measure(guard: Guard, url: str, asked: list[Asked], at_once: int, sta
         await seconds(client, guard.path, warm_up[:1], 1)
         first = time.perf_counter() - start
         await seconds(client, guard.path, warm_up[1:], at_once)
-        begun, spent = time.perf_counter(), _cpu_s()
+        begun, spent = time.perf_counter(), _cpu_s(own)
         taken = await seconds(client, guard.path, map(guard.body, asked), at_once, tell)
-        wall, spent = time.perf_counter() - begun, _cpu_s() - spent
-    resident = sum(process.memory_info().rss for process in psutil.Process().children(recursive=True))
+        wall, spent = time.perf_counter() - begun, _cpu_s(own) - spent
+    resident = sum(process.memory_info().rss for process in own)
     p50, p95 = percentiles_ms(taken, 50, 95)
     shares = (f"{flagged[kind]} of {sum(one.kind == kind for one in asked)}" for kind in ("offends", "harmless"))
     row(
@@ -231,9 +234,13 @@ async def _measure(guard: Guard, url: str, asked: list[Asked], at_once: int, sta
     )  # fmt: skip
 
 
-def _cpu_s() -> float:
-    """CPU time of the guard's processes so far."""
-    times = [process.cpu_times() for process in psutil.Process().children(recursive=True)]
+def _children() -> list[psutil.Process]:
+    return list(psutil.Process().children(recursive=True))
+
+
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    """Their CPU time so far."""
+    times = [process.cpu_times() for process in processes]
     return float(sum(time.user + time.system for time in times))
 
 
