@@ -17,11 +17,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
 BEFORE_ALEMBIC = "0001"  # what a database without a revision has, where it has a decision log at all
 LOCK = 0x50524F50  # of PostgreSQL's advisory locks, the one under which the tables are changed
+AWAY = (OperationalError, InterfaceError, PoolTimeoutError)  # the database is the trouble, not what is asked of it
 # By driver: for how long SQLite waits for another writer (s), and libpq for a connection (s) and for a word on it (ms).
 PATIENCE = {"pysqlite": {"timeout": 60}, "psycopg": {"connect_timeout": 5, "tcp_user_timeout": 10_000}}
 

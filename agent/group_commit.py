@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from agent.database import AWAY
 
 Item = TypeVar("Item")
 
@@ -53,7 +53,7 @@ class GroupCommit(Generic[Item]):
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._write, items)
         except Exception as error:
-            if len(items) == 1 or isinstance(error, OperationalError | InterfaceError):  # the database is the trouble
+            if len(items) == 1 or isinstance(error, AWAY):
                 return [error] * len(items)
             return [(await self._committed([item]))[0] for item in items]
         return [None] * len(items)

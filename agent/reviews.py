@@ -126,7 +126,7 @@ class Reviews:
         with Session(self._database) as session, session.begin():
             last, now = session.scalar(select(func.max(ReviewRow.created_at))), dt.datetime.now(dt.UTC)
             # Later than any other, so that `mark` is another one though the clock was put back.
-            row.created_at = max(now, last.replace(tzinfo=last.tzinfo or dt.UTC) + TICK) if last else now
+            row.created_at = max(now, utc(last) + TICK) if last else now
             session.merge(row)
 
     def exemplars(self) -> list[Exemplar]:

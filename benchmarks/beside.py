@@ -36,8 +36,7 @@ from benchmarks.load import service
 RIVALS = Path(__file__).parent / "rivals"
 WARM_UP = 20
 HEAD = ("guard", "what it checked", "at once", "first answer after s", "answers/s", "p50 ms", "p95 ms", "CPU ms",
-        "memory MB",
-        "flagged: offending", "harmless")  # fmt: skip
+        "memory MB", "flagged: offending", "harmless")  # fmt: skip
 
 
 class Guard(NamedTuple):
@@ -202,14 +201,13 @@ def measure(guard: Guard, asked: list[Asked], at_once: int) -> None:
         StartError: where it does not start.
         httpx.HTTPError: where one is not answered, or not with a 2xx.
     """
-    before, start = set(_children()), time.perf_counter()
+    foreign, start = set(_started_since(set())), time.perf_counter()
     with guard.run() as url:
-        own = [process for process in _children() if process not in before]
-        asyncio.run(_measure(guard, url, asked, at_once, start, own))
+        asyncio.run(_measure(guard, url, asked, at_once, start, foreign))
 
 
 async def _measure(
-    guard: Guard, url: str, asked: list[Asked], at_once: int, start: float, own: list[psutil.Process]
+    guard: Guard, url: str, asked: list[Asked], at_once: int, start: float, foreign: set[psutil.Process]
 ) -> None:
     flagged = dict.fromkeys(("offends", "harmless", "a turn"), 0)
 
@@ -221,26 +219,25 @@ async def _measure(
         await seconds(client, guard.path, warm_up[:1], 1)
         first = time.perf_counter() - start
         await seconds(client, guard.path, warm_up[1:], at_once)
-        begun, spent = time.perf_counter(), _cpu_s(own)
+        begun, spent = time.perf_counter(), _cpu_s(foreign)
         taken = await seconds(client, guard.path, map(guard.body, asked), at_once, tell)
-        wall, spent = time.perf_counter() - begun, _cpu_s(own) - spent
-    resident = sum(process.memory_info().rss for process in own)
+        wall, spent = time.perf_counter() - begun, _cpu_s(foreign) - spent
+    resident = sum(process.memory_info().rss for process in _started_since(foreign))
     p50, p95 = percentiles_ms(taken, 50, 95)
     shares = (f"{flagged[kind]} of {sum(one.kind == kind for one in asked)}" for kind in ("offends", "harmless"))
     row(
         guard.name, guard.checks, at_once, f"{first:.1f}", f"{len(taken) / wall:.1f}", f"{p50:.1f}", f"{p95:.1f}",
-        f"{spent / len(taken) * 1000:.1f}",
-        megabytes(resident), *shares,
+        f"{spent / len(taken) * 1000:.1f}", megabytes(resident), *shares,
     )  # fmt: skip
 
 
-def _children() -> list[psutil.Process]:
-    return list(psutil.Process().children(recursive=True))
+def _started_since(foreign: set[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in psutil.Process().children(recursive=True) if process not in foreign]
 
 
-def _cpu_s(processes: list[psutil.Process]) -> float:
-    """Their CPU time so far."""
-    times = [process.cpu_times() for process in processes]
+def _cpu_s(foreign: set[psutil.Process]) -> float:
+    """CPU time so far of the guard's processes, which are those that are not foreign."""
+    times = [process.cpu_times() for process in _started_since(foreign)]
     return float(sum(time.user + time.system for time in times))
 
 

@@ -14,8 +14,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from agent.api.errors import AWAY, CLOSE, ApiError, answered
+from agent.api.errors import CLOSE, ApiError, answered
 from agent.api.limits import Limits
+from agent.database import AWAY
 from agent.moderator import Moderator
 from agent.policy_files import UnknownLocaleError, lookup
 from agent.schema import Detector

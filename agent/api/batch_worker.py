@@ -22,6 +22,7 @@ from starlette.types import Scope as AsgiScope
 
 from agent.api import chat, errors, moderations
 from agent.api.access import BATCH, Caller
+from agent.api.beside import running
 from agent.api.limits import Limits
 from agent.batch_lines import LineRequest, answered, new_id, unanswered
 from agent.batch_work import HELD, Answer, BatchWork
@@ -48,13 +49,8 @@ class Stop(NamedTuple):
 @asynccontextmanager
 async def batches_worked(app: FastAPI) -> AsyncIterator[None]:
     """A lifespan in which the batches in the database are worked through."""
-    task = asyncio.create_task(_work(_routes(app)))
-    try:
+    async with running(_work(_routes(app))):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def _routes(app: FastAPI) -> FastAPI:

@@ -11,11 +11,10 @@ from pydantic import Field
 
 from agent.api.access import Asker, Caller
 from agent.api.errors import ApiError
-from agent.api.files import Id, Listed, Page, Paging, found_file, page, refused
+from agent.api.files import Id, Listed, Page, Paging, found_file, page, refused, unix_seconds
 from agent.api.schema import Text
 from agent.batch_lines import Endpoint
 from agent.batches import BatchRow
-from agent.database import utc
 from agent.files import BulkError
 from agent.schema import Strict
 
@@ -128,4 +127,4 @@ def _batch(row: BatchRow) -> Batch:
 
 
 def _seconds(moment: dt.datetime | None) -> int | None:
-    return None if moment is None else int(utc(moment).timestamp())
+    return None if moment is None else unix_seconds(moment)

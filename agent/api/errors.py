@@ -11,13 +11,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import Field
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.api.headers import HEADERS
+from agent.database import AWAY
 from agent.logs import request_id
 from agent.metrics import REFUSED
 from agent.schema import Strict, Verdict
@@ -27,7 +27,6 @@ log = logging.getLogger("propriety")
 MAX_BODY = 1 << 20
 BODY_S, BYTES_A_SECOND = 30.0, 1 << 16  # a body that is slower is not waited for
 CLOSE = {"Connection": "close"}
-AWAY = (OperationalError, InterfaceError, PoolTimeoutError)  # the database is the trouble, not what is asked of it
 
 
 class Error(Strict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -184,4 +185,9 @@ def refused(error: BulkError, param: str) -> ApiError:
 
 def _file(row: FileRow) -> File:
     told = {name: getattr(row, name) for name in ("id", "bytes", "filename", "purpose")}
-    return File.model_validate({**told, "created_at": int(utc(row.created_at).timestamp())})
+    return File.model_validate({**told, "created_at": unix_seconds(row.created_at)})
+
+
+def unix_seconds(moment: dt.datetime) -> int:
+    """As OpenAI tells times."""
+    return int(utc(moment).timestamp())

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
+from agent.api.beside import running
 from agent.moderator import Moderator
 from agent.policy_files import PolicyError
 from agent.rulebook import stamp
@@ -24,15 +25,10 @@ async def policies_watched(app: FastAPI) -> AsyncIterator[None]:
     """A lifespan in which changed policies are served without a restart."""
     moderator: Moderator = app.state.moderator
     hangup = asyncio.Event()
-    task = asyncio.create_task(_watch(moderator, hangup))
     if threading.current_thread() is threading.main_thread():  # no other may ask for signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
-    try:
+    async with running(_watch(moderator, hangup)):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _watch(moderator: Moderator, hangup: asyncio.Event) -> None:
