@@ -1,35 +1,51 @@
 """ROC-AUC before and after each obfuscation: `python -m evaluation.obfuscation --data DIR --set NAME`.
 
-Both the unsafe and the safe rows of each set are transformed. Needs an LLM for `cascade` and `llm`.
+Both the unsafe and the safe rows of each set are transformed. Needs an LLM for `cascade` and `llm`. With `--output` a
+run goes on where the last one ended, so that one obfuscation after the other can be asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from agent.cli.terminal import each, noted_once
+from agent.cli.journal import written
+from agent.cli.terminal import each_missing, noted_once
 from agent.moderator import BadPromptError, Moderator
 from agent.policy import Policy
-from agent.schema import Detector, Status
-from evaluation.command import Data, Locale, Seed, begin
+from agent.schema import Detector, Status, Strict
+from evaluation.command import Data, Locale, Output, Seed, begin
 from evaluation.measures import roc_auc
 from evaluation.obfuscations import OBFUSCATIONS
-from evaluation.text import Row, Sets
+from evaluation.text import Id, Row, Sets
 
 PLAIN = "plain"
-Scored = dict[tuple[str, str, str | int], float]
 
 
-async def scores(moderator: Moderator, sets: Sets, names: list[str], policy: Policy, detector: Detector) -> Scored:
-    """The score of each row under each obfuscation; rows that the moderator refuses to read count as the riskiest."""
-    found: Scored = {}
-    items = [(how, name, row) for how in names for name, rows in sets.items() for row in rows]
+class Score(Strict):
+    """The risk read from a row under an obfuscation, 0 to 1; what the moderator refuses to read is the riskiest."""
 
-    async def one(item: tuple[str, str, Row]) -> None:
+    how: str
+    set: str
+    id: Id
+    risk: float
+
+
+Scored = dict[tuple[str, str, Id], Score]
+
+
+async def scores(
+    moderator: Moderator, sets: Sets, names: list[str], policy: Policy, detector: Detector, output: Path | None
+) -> Scored:
+    """Of each row under each obfuscation; those that `output` holds are read from there, and new ones added to it."""
+    found = {(line.how, line.set, line.id): line for line in (written(output, Score) if output else ())}
+    items = {(how, name, row.id): (how, name, row) for how in names for name, rows in sets.items() for row in rows}
+
+    async def one(item: tuple[str, str, Row]) -> Score:
         how, name, row = item
         text = row.text if how == PLAIN else OBFUSCATIONS[how](row.text)
         try:
@@ -37,9 +53,9 @@ async def scores(moderator: Moderator, sets: Sets, names: list[str], policy: Pol
             risk = reading.score if reading.status is not Status.ERROR else 1.0
         except BadPromptError:
             risk = 1.0
-        found[how, name, row.id] = risk
+        return Score(how=how, set=name, id=row.id, risk=risk)
 
-    await each("Scoring", items, one)
+    await each_missing("Scoring", items, found, output, one)
     return found
 
 
@@ -51,6 +67,7 @@ def main(
     locale: Locale = "en-US",
     limit: Annotated[int, typer.Option(min=2, help="Rows of each set and label at most.")] = 30,
     seed: Seed = 0,
+    output: Output = None,
 ) -> None:
     """Print ROC-AUC before and after each obfuscation, the mean over the sets, and the share flagged, as Markdown."""
     names = obfuscation or list(OBFUSCATIONS)
@@ -58,7 +75,7 @@ def main(
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(OBFUSCATIONS)}", param_hint="--obfuscation")
     chosen, moderator, policy = begin(data, sets, {"safe", "unsafe"}, limit, seed, locale)
     with noted_once():
-        found = asyncio.run(scores(moderator, chosen, [PLAIN, *names], policy, detector))
+        found = asyncio.run(scores(moderator, chosen, [PLAIN, *names], policy, detector, output))
     typer.echo(
         f"| {detector.value} under {locale} | ROC-AUC | lost | flagged unsafe | flagged safe |\n|---|---|---|---|---|"
     )
@@ -67,7 +84,12 @@ def main(
         auc = _auc(found, how, chosen)
         shares = [
             np.mean(
-                [found[how, name, row.id] >= 0.5 for name, rows in chosen.items() for row in rows if row.label == label]
+                [
+                    found[how, name, row.id].risk >= 0.5
+                    for name, rows in chosen.items()
+                    for row in rows
+                    if row.label == label
+                ]
             )
             for label in ("unsafe", "safe")
         ]
@@ -81,7 +103,7 @@ def _auc(found: Scored, how: str, sets: Sets) -> float:
             [
                 roc_auc(
                     *(
-                        np.array([found[how, name, row.id] for row in rows if row.label == label])
+                        np.array([found[how, name, row.id].risk for row in rows if row.label == label])
                         for label in ("unsafe", "safe")
                     )
                 )
