@@ -19,7 +19,7 @@ from agent.moderator import BadPromptError, Moderator
 from agent.policy import Policy
 from agent.schema import Detector, Status, Strict
 from evaluation.command import Data, Locale, Output, Seed, begin
-from evaluation.measures import roc_auc
+from evaluation.measures import Floats, roc_auc
 from evaluation.obfuscations import OBFUSCATIONS
 from evaluation.text import Id, Row, Sets
 
@@ -83,34 +83,20 @@ def main(
     for how in [PLAIN, *names]:
         auc = _auc(found, how, chosen)
         shares = [
-            np.mean(
-                [
-                    found[how, name, row.id].risk >= 0.5
-                    for name, rows in chosen.items()
-                    for row in rows
-                    if row.label == label
-                ]
-            )
+            np.mean(np.concatenate([_risks(found, how, name, rows, label) for name, rows in chosen.items()]) >= 0.5)
             for label in ("unsafe", "safe")
         ]
         typer.echo(f"| {how} | {auc:.3f} | {before - auc:+.3f} | {shares[0]:.2f} | {shares[1]:.2f} |")
 
 
+def _risks(found: Scored, how: str, name: str, rows: list[Row], label: str) -> Floats:
+    return np.array([found[how, name, row.id].risk for row in rows if row.label == label])
+
+
 def _auc(found: Scored, how: str, sets: Sets) -> float:
     """The mean over the sets, each measured between its own unsafe and safe rows."""
-    return float(
-        np.mean(
-            [
-                roc_auc(
-                    *(
-                        np.array([found[how, name, row.id].risk for row in rows if row.label == label])
-                        for label in ("unsafe", "safe")
-                    )
-                )
-                for name, rows in sets.items()
-            ]
-        )
-    )
+    pairs = ([_risks(found, how, name, rows, label) for label in ("unsafe", "safe")] for name, rows in sets.items())
+    return float(np.mean([roc_auc(*pair) for pair in pairs]))
 
 
 if __name__ == "__main__":
