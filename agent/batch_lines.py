@@ -100,9 +100,10 @@ def custom_id(line: Line) -> str | None:
     """Whatever can be read of it, also in a line that is no request."""
     try:
         name = json.loads(line.text)["custom_id"]
-    except (ValueError, LookupError, TypeError, RecursionError):
+        name.encode()  # of a lone surrogate, which no file can hold, it is a ValueError
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    return name if isinstance(name, str) else None
+    return str(name)
 
 
 def new_id() -> str:

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from agent.api.access import Asker, Caller
 from agent.api.errors import ApiError
-from agent.api.files import Id, Listed, Page, Paging, found_file, page, refused, unix_seconds
-from agent.api.schema import Text
+from agent.api.files import Listed, Page, Paging, found_file, page, refused, unix_seconds
+from agent.api.schema import Id, Text
 from agent.batch_lines import Endpoint
 from agent.batches import BatchRow
 from agent.files import BulkError

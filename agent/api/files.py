@@ -16,6 +16,7 @@ from starlette.datastructures import UploadFile
 
 from agent.api.access import Asker, Caller
 from agent.api.errors import ApiError
+from agent.api.schema import Id
 from agent.batch_lines import printable, read_lines
 from agent.database import utc
 from agent.files import BulkError, FileRow, Purpose
@@ -25,8 +26,6 @@ router = APIRouter()
 
 PATH = "/v1/files"
 STATUS = {"invalid_file": 400, "not_found": 404, "file_in_use": 409, "storage_full": 413, "too_many_waiting": 429}
-
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class Upload(Strict):

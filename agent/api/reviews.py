@@ -7,17 +7,26 @@ import datetime as dt
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from agent.api.access import Operator
 from agent.api.errors import ApiError
-from agent.api.schema import Text
+from agent.api.schema import Id, Text
 from agent.reviews import Outcome, Review, Reviewed, ReviewError
 from agent.schema import Strict, Verdict
 
 router = APIRouter()
 
-Moment = Annotated[AwareDatetime, BeforeValidator(dt.datetime.fromisoformat)]  # pydantic takes seconds, too
+
+def _in_utc(moment: dt.datetime) -> dt.datetime:
+    try:
+        return moment.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("it is before the first year in UTC, or after the last") from None
+
+
+# By Python's own reading, since pydantic takes seconds, too.
+Moment = Annotated[AwareDatetime, BeforeValidator(dt.datetime.fromisoformat), AfterValidator(_in_utc)]
 
 
 class ReviewRequest(Strict):
@@ -28,7 +37,7 @@ class ReviewRequest(Strict):
     holds_for: Literal["tenant", "all"] = Field(
         default="tenant", description="Whose prompts follow an overturned one: its tenant's, or all."
     )
-    rule: str | None = Field(default=None, description="The rule that an allowed prompt breaks, to overturn it.")
+    rule: Text | None = Field(default=None, description="The rule that an allowed prompt breaks, to overturn it.")
 
 
 class ReviewItem(Strict):
@@ -55,7 +64,7 @@ class ReviewList(Strict):
 async def reviews(
     caller: Operator,
     status: Literal["open", "done"] = "open",
-    tenant: str | None = None,
+    tenant: Annotated[Text | None, Query(max_length=64)] = None,
     before: Annotated[Moment | None, Query(description="Older than this `created_at`, for the next page.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> ReviewList:
@@ -66,7 +75,7 @@ async def reviews(
 
 
 @router.post("/v1/reviews/{verdict_id}")
-async def review(caller: Operator, verdict_id: str, body: ReviewRequest) -> ReviewItem:
+async def review(caller: Operator, verdict_id: Id, body: ReviewRequest) -> ReviewItem:
     """Confirm or overturn a decision; from now on a prompt that is nearly the same follows one that is overturned."""
     said = Review(body.outcome, body.reason, caller.tenant.name, body.holds_for == "all", body.rule)
     try:

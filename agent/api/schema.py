@@ -24,13 +24,17 @@ LocaleHeader = Annotated[
 ]
 
 
-def _encodable(text: str) -> str:
+def _storable(text: str) -> str:
+    if "\0" in text:  # which SQLite keeps and PostgreSQL refuses
+        raise PydanticCustomError("nul", "Input holds a NUL: send plain text")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise PydanticCustomError("lone_surrogate", "Input holds a lone surrogate: send valid Unicode")
     return text
 
 
-Text = Annotated[str, AfterValidator(_encodable)]
+# What comes from outside and may reach the database is of one of these, or of a stricter pattern.
+Text = Annotated[str, AfterValidator(_storable)]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="As this service gave it.")]
 
 
 class Asking(Strict):

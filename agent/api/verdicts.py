@@ -8,13 +8,14 @@ from fastapi import APIRouter
 
 from agent.api.access import Anyone
 from agent.api.errors import ApiError
+from agent.api.schema import Id
 from agent.schema import Verdict
 
 router = APIRouter()
 
 
 @router.get("/v1/verdicts/{verdict_id}")
-async def verdict(caller: Anyone, verdict_id: str) -> Verdict:
+async def verdict(caller: Anyone, verdict_id: Id) -> Verdict:
     """One of the caller's own; another's is a 404, as one that never was."""
     found = await asyncio.to_thread(caller.moderator.logged, verdict_id, caller.tenant.name)
     if found is None:

@@ -78,7 +78,14 @@ def test_a_file_is_bounded_in_bytes_also_where_they_are_empty_lines() -> None:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [('{"custom_id": "a", "x": 1}', "a"), ('{"custom_id": 5}', None), ("[]", None), ("{", None), ("[" * 100_000, None)],
+    [
+        ('{"custom_id": "a", "x": 1}', "a"),
+        ('{"custom_id": 5}', None),
+        ('{"custom_id": "\\ud800"}', None),
+        ("[]", None),
+        ("{", None),
+        ("[" * 100_000, None),
+    ],
 )
 def test_whatever_can_be_read_of_an_id_is(text: str, name: str | None) -> None:
     assert custom_id(Line(1, text)) == name

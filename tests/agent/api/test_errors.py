@@ -69,7 +69,7 @@ def refusal(answer: httpx.Response) -> dict[str, object]:
         (CHAT, {"messages": [{"role": "user", "content": ""}]}, "messages"),
         (CHAT, {"messages": [{"role": "user", "content": []}]}, "messages[0].content"),
         (CHAT, {"messages": [{"role": "user", "content": "x" * 100_000}]}, "messages"),
-        (CHAT, {"messages": [{"role": "user", "content": "a\x00tree"}]}, "messages"),
+        (CHAT, {"messages": [{"role": "user", "content": "a\x00tree"}]}, "messages[0].content"),
         (CHAT, {"messages": TREE, "locale": ["de"]}, "locale"),
         (CHAT, {"messages": TREE, "n": -1}, "n"),
         (CHAT, {"messages": TREE, "n": 10**30}, "n"),

@@ -27,7 +27,7 @@ def test_a_block_is_explained_in_arabic(real):
     assert answer.choices[0].message.content.startswith("محظور.")
 
 
-@pytest.mark.parametrize("prompt", ["", " \n", "x" * 100_000, "a\x00tree", "a\x1b[31m tree", "\x7f"])
+@pytest.mark.parametrize("prompt", ["", " \n", "x" * 100_000, "a\x01tree", "a\x1b[31m tree", "\x7f"])
 def test_what_is_no_prompt_is_refused_by_every_route(real, prompt):
     message = [{"role": "user", "content": prompt}]
     for ask, param in (
@@ -40,7 +40,7 @@ def test_what_is_no_prompt_is_refused_by_every_route(real, prompt):
         assert (refused.value.code, refused.value.param) == ("invalid_prompt", param)
 
 
-@pytest.mark.parametrize("locale", ["", "zz-ZZ", "de_", "en-US\x00", "../base", "x" * 10_000, "é", "123"])
+@pytest.mark.parametrize("locale", ["", "zz-ZZ", "de_", "en-US\x01", "../base", "x" * 10_000, "é", "123"])
 def test_what_is_no_locale_is_refused(real, locale):
     with pytest.raises(openai.BadRequestError) as refused:
         real.moderations.create(input="a tree on a hill", extra_body={"locale": locale})
