@@ -50,10 +50,6 @@ class DecisionLog:
         """Open the settings' database, as `open_database` does; prompts are kept as the settings say."""
         self.database, self._seal = open_database(settings.decision_log_url), Seal(settings)
 
-    def write(self, verdict: Verdict, tenant: str = "") -> None:
-        """Store one verdict of a tenant's prompt, committed when this returns."""
-        self.write_all([(verdict, tenant)])
-
     def write_all(self, decided: Sequence[tuple[Verdict, str]]) -> None:
         """Store verdicts, each with its tenant, all of them or none, committed when this returns."""
         rows = [self._row(verdict, tenant) for verdict, tenant in decided]

@@ -101,7 +101,7 @@ def test_another_process_follows_and_so_does_a_restart(judge: Moderator, tmp_pat
 
 def test_a_critical_rule_is_lifted_by_nobody(judge: Moderator, blocked: Verdict) -> None:
     worst = blocked.violations[0].model_copy(update={"severity": Severity.CRITICAL})
-    judge._log.write(blocked.model_copy(update={"violations": [worst]}), "acme")
+    judge._log.write_all([(blocked.model_copy(update={"violations": [worst]}), "acme")])
     found = judge.reviews.find(blocked.id)
     assert found is not None
     with pytest.raises(ReviewError, match="critical"):

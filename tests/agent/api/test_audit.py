@@ -70,7 +70,7 @@ def test_what_is_past_its_retention_is_gone_when_the_api_starts(tmp_path: Path, 
         policies_dir=Path(__file__).parent / "policies", data_dir=tmp_path, database_url=None, retention_days=1e-7
     )
     log = DecisionLog(settings)
-    log.write(verdict("verdict-1"))
+    log.write_all([(verdict("verdict-1"), "")])
     create_app(Moderator(settings))
     assert log.recent(5) == []
     log.close()

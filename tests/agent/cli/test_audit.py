@@ -19,9 +19,9 @@ def run(*arguments: str) -> Result:
 @pytest.fixture
 def log(blocked: Verdict, verdict, workplace: Path) -> None:
     log = DecisionLog(Settings())
-    log.write(verdict("verdict-1"), "acme")
-    log.write(blocked, "acme")
-    log.write(blocked.model_copy(update={"id": "verdict-2"}), "apex")
+    log.write_all([(verdict("verdict-1"), "acme")])
+    log.write_all([(blocked, "acme")])
+    log.write_all([(blocked.model_copy(update={"id": "verdict-2"}), "apex")])
     log.close()
 
 
@@ -60,7 +60,7 @@ def test_a_made_key_fits_the_setting_and_another_ends_the_export_with_1(
     monkeypatch.setenv("PROPRIETY_PROMPT_STORAGE", "encrypted")
     monkeypatch.setenv("PROPRIETY_PROMPT_KEY", run("key").stdout.strip())
     log = DecisionLog(Settings())
-    log.write(blocked)
+    log.write_all([(blocked, "")])
     log.close()
     assert json.loads(run("export").stdout)["verdict"]["prompt"] == blocked.prompt
     monkeypatch.setenv("PROPRIETY_PROMPT_KEY", run("key").stdout.strip())
