@@ -29,10 +29,12 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description=
 
 
 class Scope(StrEnum):
-    """`moderate`: verdicts; `draw`: pictures; `admin`: the operator's routes, across all tenants."""
+    """`moderate`: verdicts; `draw`: pictures; `metrics`: `/metrics`; `admin`: that, and the operator's routes, across
+    all tenants."""
 
     MODERATE = "moderate"
     DRAW = "draw"
+    METRICS = "metrics"
     ADMIN = "admin"
 
 

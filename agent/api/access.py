@@ -129,14 +129,16 @@ def _unauthorised(message: str) -> ApiError:
     return ApiError(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer", **CLOSE})
 
 
-def _allowed(scope: Scope | None) -> Any:
+def _allowed(*scopes: Scope) -> Any:
+    """Whoever's key has one of these scopes; any key, where there are none."""
+
     async def admit(request: Request, _: Documented) -> AsyncIterator[Caller]:
         if (caller := request.scope.get(BATCH)) is not None:
             yield caller
             return
         tenant, state = request.state.tenant, request.app.state
-        if scope is not None and scope not in tenant.terms.scopes:
-            raise ApiError(403, f"This key lacks the scope {scope.value!r}.", "missing_scope")
+        if scopes and not set(scopes) & set(tenant.terms.scopes):
+            raise ApiError(403, f"This key lacks the scope {scopes[0].value!r}.", "missing_scope")
         state.limits.enter(tenant)
         try:
             yield Caller(tenant, state.moderator, state.limits, state.sessions, state.traffic.live)
@@ -146,7 +148,8 @@ def _allowed(scope: Scope | None) -> Any:
     return Depends(admit)
 
 
-Anyone = Annotated[Caller, _allowed(None)]
+Anyone = Annotated[Caller, _allowed()]
 Asker = Annotated[Caller, _allowed(Scope.MODERATE)]
 Drawer = Annotated[Caller, _allowed(Scope.DRAW)]
+Watcher = Annotated[Caller, _allowed(Scope.METRICS, Scope.ADMIN)]
 Operator = Annotated[Caller, _allowed(Scope.ADMIN)]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent.api.access import Operator
+from agent.api.access import Watcher
 from agent.logs import route_of
 from agent.metrics import IN_PROGRESS, REQUEST_SECONDS
 
@@ -16,7 +16,7 @@ router = APIRouter()
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def metrics(caller: Operator) -> Response:
+async def metrics(caller: Watcher) -> Response:
     """This process's metrics, in Prometheus's text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 

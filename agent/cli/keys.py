@@ -22,7 +22,10 @@ from agent.tenants import AT_ONCE, Name, Scope, TenantError, Tenants, Terms
 app = typer.Typer(no_args_is_help=True, help="Make, list, change, rotate and revoke the keys of the API.")
 
 TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Lower case, such as acme.")]
-Scopes = Annotated[list[Scope] | None, typer.Option("--scope", help="May be repeated; at first moderate and draw.")]
+Scopes = Annotated[
+    list[Scope] | None,
+    typer.Option("--scope", help="May be repeated; at first moderate and draw. metrics is for Prometheus."),
+]
 Locales = Annotated[
     list[str] | None,
     typer.Option("--locale", help="A language range that is served, such as de or ar-SA; at first all are."),

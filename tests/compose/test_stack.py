@@ -148,7 +148,7 @@ def test_the_sample_conversation_is_held_and_drawn(stack: Stack, key: str, tmp_p
 
 
 def test_prometheus_finds_figures_for_every_panel_and_every_alert(stack: Stack, key: str) -> None:
-    (stack.folder / "secrets" / "metrics_key").write_text(stack.new_key("prometheus", "--scope", "admin"))
+    (stack.folder / "secrets" / "metrics_key").write_text(stack.new_key("prometheus", "--scope", "metrics"))
     stack.compose("--profile", "observability", "up", "--detach", "--wait", "prometheus")
     dashboard = json.loads((ROOT / "agent/observability/grafana/dashboards/propriety.json").read_text())
     asked = {target["expr"] for panel in dashboard["panels"] for target in panel["targets"]}

@@ -71,7 +71,9 @@ def metrics(url: str) -> str:
     return httpx.get(f"{url}/metrics").text
 
 
-def test_metrics_are_the_operator_s_where_keys_are_configured(moderator, serve, tmp_path):
+def test_where_keys_are_configured_metrics_have_a_scope_that_opens_nothing_else_of_the_operator_s(
+    moderator, serve, tmp_path
+):
     from copy import copy
 
     judge = copy(moderator)
@@ -83,8 +85,16 @@ def test_metrics_are_the_operator_s_where_keys_are_configured(moderator, serve, 
             scope: httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).status_code
             for scope, key in keys.items()
         }
-        assert answers == {Scope.MODERATE: 403, Scope.DRAW: 403, Scope.ADMIN: 200}
+        assert answers == {Scope.MODERATE: 403, Scope.DRAW: 403, Scope.METRICS: 200, Scope.ADMIN: 200}
         assert httpx.get(f"{url}/metrics").status_code == 401
+        prometheus = {"Authorization": f"Bearer {keys[Scope.METRICS]}"}
+        for method, path, body in (
+            ("POST", "/v1/moderations", {"input": "a tree"}), ("POST", "/v1/images/generations", {"prompt": "a tree"}),
+            ("GET", "/v1/reviews", None), ("POST", "/v1/reviews/v-1", {"outcome": "confirmed", "reason": "r"}),
+            ("POST", "/v1/policies/reload", None), ("GET", "/v1/files", None), ("GET", "/v1/batches", None),
+        ):  # fmt: skip
+            answer = httpx.request(method, url + path, headers=prometheus, json=body)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "missing_scope")
 
 
 PROGRAM = textwrap.dedent("""

@@ -35,6 +35,13 @@ def test_a_key_is_printed_alone_and_once_and_holds_the_terms():
     assert "moderate draw; in ar-SA; else ar-SA; 16 at once" in listed
 
 
+def test_a_key_for_prometheus_has_its_scope_alone():
+    made = tenant_of(run("create", "prometheus", "--scope", "metrics").stdout.strip())
+    assert made is not None
+    assert made.terms.scopes == [Scope.METRICS]
+    assert "│ metrics; in all places" in run("list").output
+
+
 def test_rotate_and_revoke_end_keys():
     first = run("create", "acme").stdout.strip()
     second = run("rotate", "acme", "--grace-hours", "0").stdout.strip()
