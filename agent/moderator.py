@@ -17,7 +17,7 @@ from agent.compose import composed
 from agent.concepts import ConceptIndex
 from agent.database import try_writing
 from agent.decide import decide
-from agent.detect import Reading, detect
+from agent.detect import CLEARLY_UNSAFE, Reading, detect
 from agent.encoder import load_encoder
 from agent.exemplars import Exemplars, follow
 from agent.group_commit import GroupCommit
@@ -25,7 +25,7 @@ from agent.judge import judge
 from agent.llm import chat_model
 from agent.logs import log_decision
 from agent.metrics import BROKEN, READ_AT, STEP_SECONDS, count_decision
-from agent.normalise import variants
+from agent.normalise import hides, variants
 from agent.policy import BASE, Policy, Rule
 from agent.policy_files import PolicyError, lookup
 from agent.ready import Probe
@@ -241,11 +241,19 @@ class Moderator:
         return Outcome(reading, decision, safe_prompt, fidelity)
 
     async def _read(self, prompt: str, case: _Case) -> Reading:
-        """Raw and normalised text are both read, and what either breaks counts; a person's word goes before."""
+        """Raw and normalised text are both read, and what either breaks counts; a person's word goes before.
+
+        Where the raw text hides what it says, it is noise to the detectors, and counts only where it is clear to the
+        neighbours, as words are that a wrong decoding has garbled.
+        """
         policy, index, tenant = case.policy, case.index, case.tenant
-        texts = await asyncio.to_thread(variants, prompt)
-        reading = (detect(text, policy, case.detector, index, self._model) for text in texts)
-        readings = sorted(await asyncio.gather(*reading), key=lambda reading: reading.score)
+        *raw, plain = await asyncio.to_thread(variants, prompt)
+        hidden = [text for text in raw if hides(text, plain)]
+        detectors = {text: Detector.NEAREST if text in hidden else case.detector for text in (*raw, plain)}
+        reading = (detect(text, policy, detector, index, self._model) for text, detector in detectors.items())
+        found = dict(zip(detectors, await asyncio.gather(*reading), strict=True))
+        counted = (reading for text, reading in found.items() if text not in hidden or reading.score >= CLEARLY_UNSAFE)
+        readings = sorted(counted, key=lambda reading: reading.score)
         violations = {violation.rule_id: violation for reading in readings for violation in reading.violations}
         status = next((r.status for r in readings if r.status is not Status.OK), Status.OK)
         answers = {rule_id: answer for reading in readings for rule_id, answer in reading.answers.items()}

@@ -33,9 +33,12 @@ CYRILLIC_GREEK = re.compile(r"[Ͱ-ϿЀ-ԯ]")
 CYRILLIC_ONLY = re.compile(r"[A-Za-zЀ-ԯ]+")
 LATIN = re.compile(r"[A-Za-z]")
 
-LEET = str.maketrans("03457@$!", "oeastasi")
+LEET = str.maketrans("03457@$!", "oeastasi")  # and 1, which is i or l
 LEET_DIGITS = re.compile("[0134578@$!]")
-LEET_WORDS = 3  # so many make the whole text leetspeak
+# So many words, a quarter of the text, make it leetspeak throughout; of words that are less clear it takes half.
+LEET_WORDS, LEET_UNCLEAR_WORDS = 3, 2
+LEET_INSIDE = re.compile("[A-Za-z][013457@$!]+[A-Za-z]")
+LEET_NUMBERS = frozenset("to is it at as so its set see sit test state site toes lies".split())  # noqa: SIM905
 LEET_TOKEN = re.compile(r"(?<![\w@$%.])[A-Za-z0-9@$]+(?:![A-Za-z0-9@$]+)*(?![\w@$%])(?!\.\w)")
 # What may follow a number without being a word, and stems that are numbered.
 UNITS = frozenset("st nd rd th am pm mm cm km in ft kg lb oz px ml kb mb gb tb hz hr yr ds up er wd".split())  # noqa: SIM905
@@ -45,11 +48,16 @@ NAMES = frozenset("c3po w3c h1b se7en m1a1".split())  # noqa: SIM905
 SPACED = re.compile(
     r"(?<![\w@$])(?:[^\W\d_]|[013457@$])([ .\-_*])(?:(?:[^\W\d_]|[013457@$])\1)+(?:[^\W\d_]|[013457@$])(?![\w@$])"
 )
+# A text whose every word is spelt has wider gaps between them.
+WIDE_GAP = re.compile(r" {2,}")
+LETTER_BY_LETTER = re.compile(r"\W*\w(?: \w)*\W*")
+SPACED_RUNS = 3
 ALPHABETIC = re.compile(r"[A-Za-zÀ-ɏͰ-ϿЀ-ԯ]+")
 
 BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])(?:[A-Za-z0-9+/_-]{6,}={1,2}|[A-Za-z0-9+/_-]{12,})(?![A-Za-z0-9+/=_-])")
 PERCENT = re.compile(r"%(?:25)*(?=[0-9A-Fa-f]{2})")
 ROT13 = re.compile(r"\brot[- ]?13\b\W*", re.IGNORECASE)
+WORD = re.compile(r"\w+")
 STOPWORDS = frozenset("a an the of and with in on at to for is by from his her man woman girl boy".split())  # noqa: SIM905
 
 # Which letters commonly follow which in English; a word with a pair outside this table is no plausible reading.
@@ -65,7 +73,7 @@ COMMON_PAIRS = frozenset(
     (  # noqa: SIM905
         "th he in er an re nd at on nt ha es st en ed to it ou ea hi is or ti as te et ng of al de se le sa "
         "si ar ve ra ld ur lo oo bl od na ak ke wo om ma wi me ri ro ic ne io ll be ch ho ee us di so fi la "
-        "el li il un pe"
+        "el li il un pe ie ca co wh ay ow be pr tr no fo su sh im lf ge mo"
     ).split()
 )
 
@@ -91,6 +99,12 @@ def variants(text: str) -> list[str]:
     """The readings to judge: the raw text first, then the normalised one with emoji by name, where that differs."""
     plain = _name_emoji(normalise(text))
     return [text] if plain == text else [text, plain]
+
+
+def hides(raw: str, plain: str) -> bool:
+    """Whether most words of the normalised reading cannot be read in the raw text."""
+    words, shown = WORD.findall(plain.lower()), set(WORD.findall(raw.lower()))
+    return sum(word not in shown for word in words) * 2 > len(words)
 
 
 def _name_emoji(text: str) -> str:
@@ -139,16 +153,23 @@ def _fold_homoglyphs(text: str) -> str:
 def _fold_leet(text: str) -> str:
     tokens = LEET_TOKEN.findall(text)
     read = [token for token in tokens if _leet_word(token)]
-    if len(read) >= LEET_WORDS and len(read) * 4 >= len(tokens):
+    mixed = [token for token in tokens if LEET_DIGITS.search(token) and LATIN.search(token) and token not in read]
+    inside = [token for token in mixed if LEET_INSIDE.search(token) and token.lower() not in NAMES]
+    if (len(read) >= LEET_WORDS and len(read) * 4 >= len(tokens)) or (
+        len(read) + len(inside) >= LEET_UNCLEAR_WORDS and (len(read) + len(mixed)) * 2 >= len(tokens) > 2
+    ):
         return LEET_TOKEN.sub(lambda match: _leet_letters(match.group()), text)
     return LEET_TOKEN.sub(lambda match: _leet_word(match.group()) or match.group(), text)
 
 
 def _leet_letters(token: str) -> str:
-    """A token of a text that is leetspeak throughout: "4", "0f" and "7h3" are letters there too."""
-    if (word := _leet_word(token)) or not LEET_DIGITS.search(token) or (len(token) > 1 and token.isdigit()):
+    """A token of a text that is leetspeak throughout: "4", "0f", "15" and "7h3" are letters there too."""
+    if (word := _leet_word(token)) or not LEET_DIGITS.search(token) or token.lower() in NAMES:
         return word or token
-    return token.replace("1", "i").translate(LEET)
+    word = token.translate(LEET)
+    readings = [word.replace("1", letter) for letter in "il"] if "1" in word else [word]
+    best = max(readings, key=lambda reading: (_plausible(reading.lower()), _wordlike(reading)))
+    return token if len(token) > 1 and token.isdigit() and best not in LEET_NUMBERS else best
 
 
 def _leet_word(token: str) -> str | None:
@@ -178,6 +199,10 @@ def _leet_word(token: str) -> str | None:
 
 
 def _join_spaced(text: str) -> str:
+    runs = WIDE_GAP.split(text)
+    if len(runs) >= SPACED_RUNS and sum(bool(LETTER_BY_LETTER.fullmatch(run)) for run in runs) * 4 >= len(runs) * 3:
+        return " ".join(run.replace(" ", "") if LETTER_BY_LETTER.fullmatch(run) else run for run in runs)
+
     def join(match: re.Match[str]) -> str:
         word = match.group()[::2]
         if word.isupper() and len(word) < 5 and match[1] == ".":  # "U.S.A."
@@ -225,9 +250,10 @@ def _decode_rot13(text: str) -> str:
     decoded = codecs.encode(text, "rot13")
     hidden = (
         sum(char.isalpha() for char in text) >= 12
+        and not LEET_INSIDE.search(text)
         and not _words(text) & STOPWORDS
         and bool(_words(decoded) & STOPWORDS)
-        and _wordlike(decoded) >= max(0.4, _wordlike(text) + 0.25)
+        and _wordlike(decoded) >= max(0.4, _wordlike(text) + 0.2)
     )
     return decoded if hidden else text
 

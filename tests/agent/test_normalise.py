@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.normalise import normalise, variants
+from agent.normalise import hides, normalise, variants
 
 ASCII_WORDS = (  # noqa: SIM905
     "a photo of the red dragon 1girl 2girls 4k 8k mp3 2b years 1920s 1990s 50mm 21st 3rd 5th 3am 4ft h264 "
@@ -55,6 +55,9 @@ OTHER_SCRIPTS = (
         ("ｂｌｏｏｄ", "blood"),
         ("blооd", "blood"),
         ("крoвь", "кровь"),
+        ("Wh47 15 73rr0r15m 4nd wh3r3?", "What is terrorism and where?"),
+        ("A h0r53 0n 7h3 b34ch 47 n1gh7", "A horse on the beach at night"),
+        ("a   w i n e   g l a s s   o n   a   t a b l e", "a wine glass on a table"),
     ],
 )
 def test_obfuscation_is_undone(obfuscated: str, plain: str) -> None:
@@ -79,6 +82,13 @@ def test_rot13_is_decoded_when_announced_or_when_clearly_more_like_words() -> No
 def test_variants_give_the_raw_text_first_and_the_normalised_text_only_where_it_differs() -> None:
     assert variants("bl00d") == ["bl00d", "blood"]
     assert variants("a cat") == ["a cat"]
+
+
+def test_a_text_hides_what_it_says_where_most_words_cannot_be_read_in_it() -> None:
+    assert hides("n4k3d m4n", "naked man")
+    assert hides(codecs.encode("a wounded soldier", "rot13"), "a wounded soldier")
+    assert not hides("a n4ked man on a beach", "a naked man on a beach")
+    assert not hides("a man with a 🍷", "a man with a wine glass")
 
 
 @pytest.mark.parametrize("text", OTHER_SCRIPTS)

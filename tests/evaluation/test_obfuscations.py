@@ -26,7 +26,7 @@ def test_what_only_changes_the_writing_is_undone(name: str) -> None:
     assert variants(OBFUSCATIONS[name](PROMPT))[-1] == PROMPT
 
 
-@pytest.mark.parametrize(("name", "most"), [("leetspeak", 2), ("spaced", 3), ("emoji", 2)])
+@pytest.mark.parametrize(("name", "most"), [("leetspeak", 1), ("spaced", 0), ("emoji", 2)])
 def test_of_the_others_most_words_come_back(name: str, most: int) -> None:
     read = variants(OBFUSCATIONS[name](PROMPT))[-1].split()
     assert len(set(PROMPT.split()) - set(read)) <= most, read
