@@ -58,7 +58,12 @@ BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])(?:[A-Za-z0-9+/_-]{6,}={1,2}|[A-Za-z0
 PERCENT = re.compile(r"%(?:25)*(?=[0-9A-Fa-f]{2})")
 ROT13 = re.compile(r"\brot[- ]?13\b\W*", re.IGNORECASE)
 WORD = re.compile(r"\w+")
-STOPWORDS = frozenset("a an the of and with in on at to for is by from his her man woman girl boy".split())  # noqa: SIM905
+STOPWORDS = frozenset(
+    (  # noqa: SIM905
+        "a an the of and with in on at to for is by from his her man woman girl boy i you my your it what where how "
+        "who why can do does are that this me get make"
+    ).split()
+)
 
 # Which letters commonly follow which in English; a word with a pair outside this table is no plausible reading.
 FOLLOWERS = {
@@ -248,12 +253,18 @@ def _decode_rot13(text: str) -> str:
             return text[: announced.start()] + decoded
         return text
     decoded = codecs.encode(text, "rot13")
+    words, shown = _words(decoded), _words(text)
+    stopwords = words & STOPWORDS
+    letters = sum(char.isalpha() for char in text)
     hidden = (
-        sum(char.isalpha() for char in text) >= 12
+        letters >= 12
+        and bool(stopwords)
+        and not shown & STOPWORDS
         and not LEET_INSIDE.search(text)
-        and not _words(text) & STOPWORDS
-        and bool(_words(decoded) & STOPWORDS)
-        and _wordlike(decoded) >= max(0.4, _wordlike(text) + 0.2)
+        and (
+            _wordlike(decoded) >= max(0.4, _wordlike(text) + 0.2)
+            or (len(stopwords) >= max(2, 0.3 * len(words)) and _wordlike(decoded) > _wordlike(text))
+        )
     )
     return decoded if hidden else text
 
