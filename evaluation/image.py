@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,7 +19,7 @@ from evaluation.image_likeness import Likeness, Reading, distance
 from evaluation.image_methods import Case, Method
 from generator.detector import Detector, look
 from generator.pipeline import batches, plan
-from generator.schema import IMAGES_AT_ONCE
+from generator.schema import IMAGES_AT_ONCE, CannotDrawError
 
 NOTHING = "nothing"  # as the safe prompt that a detector is told: all that the prompt names and must not counts
 DIGITS = 4  # of what is kept of a comparison
@@ -67,9 +68,15 @@ def draw_all(
     """Draws what `seen` lacks into the folder, at most `at_once` pictures in a batch, and reads it.
 
     Raises:
-        CannotDrawError: for a size that the model cannot draw.
+        CannotDrawError: before anything is drawn, for a row whose size the model cannot draw.
         UnsupportedPipelineError: for a variant that the pipeline cannot be drawn with.
     """
+    for case in {case.row: case for case in cases}.values():
+        try:
+            plan(pipe, case.request(steps))
+        except CannotDrawError as error:
+            row = f"row {case.row.id}, “{shorten(case.row.prompt, 80)}”"
+            raise CannotDrawError(f"The {row}: {error}", error.param) from None
     before = {case: earlier for earlier, case in pairwise(cases) if earlier.row == case.row}
     for part in _parts(cases, at_once):
         beside = Readings(eyes.compare, folder)

@@ -21,7 +21,8 @@ def curves(title: str, lines: Mapping[float, Line]) -> str:
         f'<text x="{_x(at):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{at:g}</text>'
         for at in (0, 0.5, 1)
     ]
-    drawn = [_line(line, colour_of(index)) for index, line in enumerate(lines.values())]
+    # Where points coincide, each is a ring around those that are drawn after it.
+    drawn = [_line(line, colour_of(index), len(lines) - index + 1) for index, line in enumerate(lines.values())]
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" font-size="9">'
         f'<text x="{LEFT}" y="12" font-size="11">{escape(title)}</text>{"".join(marks)}'
@@ -34,12 +35,14 @@ def colour_of(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
-def _line(line: Line, colour: str) -> str:
+def _line(line: Line, colour: str, radius: int) -> str:
     points = " ".join(f"{_x(tau):.1f},{_y(each.value):.1f}" for tau, each in line)
     whiskers = "".join(f"M{_x(tau):.1f} {_y(each.low):.1f}V{_y(each.high):.1f}" for tau, each in line)
+    dots = "".join(f'<circle cx="{_x(tau):.1f}" cy="{_y(each.value):.1f}" r="{radius}"/>' for tau, each in line)
     return (
         f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
         f'<path d="{whiskers}" stroke="{colour}" stroke-opacity=".4"/>'
+        f'<g fill="{colour}">{dots}</g>'
     )
 
 

@@ -15,9 +15,10 @@ from evaluation.image_text import Block, Heading, Items, Table
 
 STYLE = (
     "body{font:14px/1.4 system-ui,sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:12px}"
-    "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left}th{position:sticky;top:0;background:#eee}"
-    ".pictures td,.pictures th{border:0;padding:1px;font-weight:normal;vertical-align:bottom;max-width:7em}"
-    "img{image-rendering:pixelated}summary{cursor:pointer}.key b{margin-right:1em}"
+    "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left}th{position:sticky;top:0;z-index:2;background:#eee}"
+    ".pictures td,.pictures th{border:0;padding:1px 2px;font-weight:normal;vertical-align:bottom}"
+    ".pictures th[scope]{top:auto;left:0;z-index:1;min-width:22em;background:#fff;vertical-align:middle}"
+    "img{display:block;image-rendering:pixelated}summary{cursor:pointer}.key b{margin-right:1em}"
 )
 SIDE = 72  # of a picture, in pixels at most
 Knobs = tuple[str, float, float]
@@ -69,10 +70,10 @@ def charts(lines: Sequence[Figures], knobs: Mapping[str, Knobs]) -> str:
 def pictures(heads: Sequence[str], rows: Mapping[str, Sequence[Image.Image | None]]) -> str:
     """A row for each prompt and a column for each method; empty where nothing is drawn."""
     columns = "".join(f"<th>{escape(head)}</th>" for head in ["", *heads])
-    lines = [
-        f"<tr><th>{escape(name)}</th>{''.join(f'<td>{_image(image)}</td>' for image in images)}</tr>\n"
-        for name, images in rows.items()
-    ]
+    lines = []
+    for name, images in rows.items():
+        cells = "".join(f"<td>{_image(image)}</td>" for image in images)
+        lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>\n')
     return f'<table class="pictures"><tr>{columns}</tr>\n{"".join(lines)}</table>\n'
 
 

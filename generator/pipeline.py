@@ -34,7 +34,10 @@ TEXT_TO_IMAGE = (
     "PixArtSigmaPipeline",
     "SanaPipeline",
 )
-PIXART_SIDES = (32, 64, 128, 256)  # for which diffusers has a table of sizes
+PIXART_SIDES = {  # in latents, for which diffusers has a table of sizes
+    "PixArtAlphaPipeline": (32, 64, 128),
+    "PixArtSigmaPipeline": (32, 64, 128, 256),
+}
 
 
 class ModelNotFoundError(RuntimeError):
@@ -75,7 +78,8 @@ def load(model: str = "demo", fast: bool = False) -> Any:
             minute or more, and draws slightly other pictures.
 
     Raises:
-        ModelNotFoundError: where there is no such model, or it is not among TEXT_TO_IMAGE.
+        ModelNotFoundError: where there is no such model, or it is not among TEXT_TO_IMAGE, or diffusers cannot draw at
+            its size or with its sampler.
     """
     source = str(DEMO) if model == "demo" else model
     if model == "demo" and not (DEMO / "model_index.json").is_file():
@@ -88,9 +92,16 @@ def load(model: str = "demo", fast: bool = False) -> Any:
             f"The model {model!r} is neither a folder in diffusers' layout nor a model of the hub that can be reached: "
             f"{str(error).strip().splitlines()[0]} Mend the name or path, or use 'demo'."
         ) from error
-    if type(pipe).__name__ not in TEXT_TO_IMAGE:
+    kind = type(pipe).__name__
+    if kind not in TEXT_TO_IMAGE:
         raise ModelNotFoundError(
-            f"The model {model!r} is a {type(pipe).__name__}; requests are drawn with {', '.join(TEXT_TO_IMAGE)}."
+            f"The model {model!r} is a {kind}; requests are drawn with {', '.join(TEXT_TO_IMAGE)}."
+        )
+    sides = PIXART_SIDES.get(kind)
+    if sides and (side := pipe.transformer.config.sample_size) not in sides:
+        raise ModelNotFoundError(
+            f"The model {model!r} cannot be drawn with: its sample_size is {side}, and a {kind} draws at one of "
+            f"{', '.join(map(str, sides))}. Mend transformer/config.json if that is wrong, or name another model."
         )
     if _matches_flows(pipe):
         try:
@@ -239,14 +250,13 @@ def _as_drawn(pipe: Any, parameters: Parameters, clock: Clock, variant: Variant)
 
 
 def _parameters(pipe: Any, request: DrawRequest, seed: int) -> Parameters:
-    if type(pipe).__name__.startswith("PixArt") and (side := pipe.transformer.config.sample_size) not in PIXART_SIDES:
-        raise CannotDrawError(
-            f"PixArt draws with a sample_size of {', '.join(map(str, PIXART_SIDES))}; the transformer's is {side}."
-        )
     own_width, own_height = own_size(pipe)
     width, height = request.width or own_width, request.height or own_height
     if width * height > 4 * own_width * own_height:
-        raise CannotDrawError(f"{width}x{height} is too large: the model's own size is {own_width}x{own_height}.")
+        raise CannotDrawError(
+            f"{width}x{height} is too large: the model's own size is {own_width}x{own_height}. "
+            "Ask for four times as many pixels at most, or leave width and height out."
+        )
     if width % pipe.vae_scale_factor or height % pipe.vae_scale_factor:
         raise CannotDrawError(f"{width}x{height}: this model needs multiples of {pipe.vae_scale_factor}.")
     flows = _matches_flows(pipe)

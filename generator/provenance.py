@@ -1,7 +1,7 @@
 """Where a picture comes from, in its file: PNG text chunks, and C2PA content credentials that say it is AI-generated.
 
 Credentials follow C2PA 2.x: the action `c2pa.created` with IPTC's digital source type `trainedAlgorithmicMedia`, and
-Propriety's own assertion, which holds what the text chunks hold. `c2patool FILE`, like any C2PA reader, verifies them.
+Propriety's own assertion, which holds what the text chunks hold. The reader inside c2pa-python verifies them.
 """
 
 import datetime as dt

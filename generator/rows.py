@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+NO_ROWS = "ip_adapter_masks"  # one for each adapter, which may be as many as there are rows
+
 
 def fuse(original: Tensor, safe: Tensor, wxi: Tensor) -> Tensor:
     """w_x · original + w_ξ · safe, for predictions or latents (B, …) and one w_ξ in [0, 1] per sample (B,)."""
@@ -18,7 +20,7 @@ def append_rows(value: Any, rows: Tensor, total: int) -> Any:
     if isinstance(value, Tensor):
         return torch.cat([value, value[rows]]) if value.ndim and value.shape[0] == total else value
     if isinstance(value, dict):
-        return {key: append_rows(item, rows, total) for key, item in value.items()}
+        return {key: item if key == NO_ROWS else append_rows(item, rows, total) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(append_rows(item, rows, total) for item in value)
     return value

@@ -14,7 +14,7 @@ from evaluation.image_likeness import Likeness, Measure
 from evaluation.image_methods import Case, Method
 from evaluation.image_rows import Row
 from generator.pipeline import Planned
-from generator.schema import DrawRequest
+from generator.schema import CannotDrawError, DrawRequest
 
 STEPS = 2
 
@@ -128,6 +128,13 @@ def test_a_method_known_to_draw_as_another_shows_its_pictures_and_draws_none(dem
     draw_all(demo, [*METHODS, same], UNSAFE, STEPS, EYES, gallery.folder, gallery.seen, lambda line: None)
     found = figures(Gallery([*METHODS, same], STEPS, gallery.folder, gallery.seen), UNSAFE, 0)
     assert found[3].model_copy(update={"method": "moderated"}) == found[1]
+
+
+def test_a_row_of_a_size_that_the_model_cannot_draw_is_named_before_anything_is_drawn(demo, tmp_path):
+    large = Row.model_validate({"id": "7", "prompt": "sun", "width": 512, "height": 512})
+    with pytest.raises(CannotDrawError, match="The row 7, “sun”: 512x512 is too large: the model's own size is 64x64"):
+        draw_all(demo, METHODS, [*UNSAFE, Case(large, 0, None)], STEPS, EYES, tmp_path, {}, lambda line: None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_any_detector_finds_a_picture_unsafe(demo, tmp_path):

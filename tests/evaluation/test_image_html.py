@@ -44,6 +44,13 @@ def test_a_curve_is_well_formed_and_higher_where_more_is_measured():
     assert len(lines) == 2
 
 
+def test_points_that_coincide_are_all_seen():
+    drawn = ElementTree.fromstring(curves("kept", {weight: [(0.1, sure(1))] for weight in (0.5, 0.75)}))
+    rings = [each.attrib for each in drawn.iter() if each.tag == "circle"]
+    assert rings[0] | {"r": ""} == rings[1] | {"r": ""}
+    assert float(rings[0]["r"]) > float(rings[1]["r"]) > 0
+
+
 def test_each_sampler_and_variant_has_its_curves_by_weight():
     def line(method: str) -> Figures:
         kept = {"pixels": sure(0.5)}

@@ -4,11 +4,15 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import diffusers
 import pytest
 import torch
+from diffusers.models.embeddings import ImageProjection
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import (
     CLIPTextConfig,
@@ -249,6 +253,53 @@ def wan(boundary_ratio: float | None = None) -> Any:
     )  # fmt: skip
 
 
+def with_lora(pipe: Any, **targets: str) -> Any:
+    """A LoRA of random weights on the components that are named, saved and loaded as a caller's own would be."""
+    layers = {}
+    for name, target in targets.items():
+        network = deepcopy(getattr(pipe, name))
+        network.add_adapter(LoraConfig(r=2, target_modules=target, init_lora_weights=False))
+        layers[f"{name}_lora_layers"] = get_peft_model_state_dict(network)
+    with TemporaryDirectory() as folder:
+        pipe.save_lora_weights(folder, **layers)
+        pipe.load_lora_weights(folder, weight_name="pytorch_lora_weights.safetensors")
+    return pipe
+
+
+def with_ip_adapter(pipe: Any) -> Any:
+    """An IP-Adapter of random weights, which takes image embeddings (pictures, 1, 16)."""
+    if flux := hasattr(pipe, "transformer"):
+        shapes = [(32, 16) for name in pipe.transformer.attn_processors if not name.startswith("single")]
+        places, folder = range(len(shapes)), {"image_encoder_pretrained_model_name_or_path": None}
+    else:
+        names = [name for name in pipe.unet.attn_processors if "attn2" in name and "motion" not in name]
+        shapes = [pipe.unet.get_submodule(name.removesuffix(".processor")).to_k.weight.shape for name in names]
+        places, folder = range(1, 2 * len(shapes), 2), {"image_encoder_folder": None}
+    projection = ImageProjection(image_embed_dim=16, cross_attention_dim=shapes[0][1], num_image_text_embeds=4)
+    attention = {}
+    for place, shape in zip(places, shapes, strict=True):
+        for part in ("to_k_ip", "to_v_ip"):
+            attention[f"{place}.{part}.weight"] = torch.randn(shape)
+            if flux:
+                attention[f"{place}.{part}.bias"] = torch.randn(shape[0])
+    weights = {
+        "image_proj": {name.replace("image_embeds", "proj"): each for name, each in projection.state_dict().items()},
+        "ip_adapter": attention,
+    }
+    pipe.load_ip_adapter(weights, subfolder="", weight_name="", **folder)
+    return pipe
+
+
+def embedded() -> tuple[torch.Tensor, torch.Tensor]:
+    """What an IP-Adapter is told of no picture, and of a picture."""
+    embedding = torch.randn(1, 1, 16, generator=torch.Generator().manual_seed(6))
+    return torch.zeros_like(embedding), embedding
+
+
+def seen(**more: Any) -> dict[str, Any]:
+    return guided(ip_adapter_image_embeds=[torch.cat(embedded())], **more)
+
+
 DIT = ("transformer",)
 SMALL = {"height": 32, "width": 32}
 BAD = {"negative_prompt": "bad"}
@@ -256,6 +307,8 @@ PIXART = guided(**SMALL, use_resolution_binning=False, clean_caption=False, max_
 WAN: dict[str, Any] = guided(height=16, width=16, num_frames=5, max_sequence_length=TOKENS)
 TINY: dict[str, Callable[[], Tiny]] = {
     "SD 1.x": lambda: Tiny(stable_diffusion()),
+    "SD 1.x, LoRA": lambda: Tiny(with_lora(stable_diffusion(), unet=".*to_[qkv]", text_encoder=".*[qkv]_proj")),
+    "SD 1.x, IP-Adapter": lambda: Tiny(with_ip_adapter(stable_diffusion()), seen()),
     "SD 2.x": lambda: Tiny(stable_diffusion(prediction_type="v_prediction")),
     "SD image to image": lambda: Tiny(stable_diffusion("Img2Img"), img2img(), pictures=("image",), steps=4),
     "SD inpainting": lambda: Tiny(stable_diffusion("Inpaint"), inpaint(), pictures=("image", "mask_image")),
@@ -270,6 +323,8 @@ TINY: dict[str, Callable[[], Tiny]] = {
         pictures=("image",),
     ),
     "SDXL": lambda: Tiny(stable_diffusion_xl()),
+    "SDXL, LoRA": lambda: Tiny(with_lora(stable_diffusion_xl(), unet=".*to_[qkv]")),
+    "SDXL, IP-Adapter": lambda: Tiny(with_ip_adapter(stable_diffusion_xl()), seen()),
     "SDXL image to image": lambda: Tiny(stable_diffusion_xl("Img2Img"), img2img(), pictures=("image",), steps=4),
     "SDXL inpainting": lambda: Tiny(stable_diffusion_xl("Inpaint"), inpaint(), pictures=("image", "mask_image")),
     "SDXL ControlNet": lambda: Tiny(
@@ -280,12 +335,27 @@ TINY: dict[str, Callable[[], Tiny]] = {
         pictures=("image",),
     ),
     "AnimateDiff": lambda: Tiny(animate_diff(), guided(num_frames=3, **SMALL)),
+    "AnimateDiff, IP-Adapter": lambda: Tiny(with_ip_adapter(animate_diff()), seen(num_frames=3, **SMALL)),
     "SD 3": lambda: Tiny(stable_diffusion_3(), guided(**SMALL, max_sequence_length=TOKENS), networks=DIT),
     "FLUX": lambda: Tiny(
         flux(guidance_embeds=True), {"guidance_scale": 3.5, "max_sequence_length": 32} | SMALL, rows=1, networks=DIT
     ),
     "FLUX, guided": lambda: Tiny(
         flux(guidance_embeds=False), {"true_cfg_scale": 4.0, "max_sequence_length": 32} | BAD | SMALL, networks=DIT
+    ),
+    "FLUX, LoRA": lambda: Tiny(
+        with_lora(flux(guidance_embeds=True), transformer=".*to_[qkv]"),
+        {"guidance_scale": 3.5, "max_sequence_length": 32} | SMALL,
+        rows=1,
+        networks=DIT,
+    ),
+    "FLUX, guided, IP-Adapter": lambda: Tiny(
+        with_ip_adapter(flux(guidance_embeds=False)),
+        {"true_cfg_scale": 4.0, "max_sequence_length": 32}
+        | dict(zip(["negative_ip_adapter_image_embeds", "ip_adapter_image_embeds"], embedded(), strict=True))
+        | BAD
+        | SMALL,
+        networks=DIT,
     ),
     "PixArt α": lambda: Tiny(pixart("Alpha"), PIXART, networks=DIT),
     "PixArt Σ": lambda: Tiny(pixart("Sigma"), PIXART, networks=DIT),

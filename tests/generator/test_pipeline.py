@@ -52,18 +52,26 @@ def test_the_parameters_tell_how_it_was_drawn(loaded: Any) -> None:
     assert (dual.parameters.width, dual.parameters.height) == dual.image.size == (32, 32)
 
 
-def test_each_step_is_told_whatever_callback_the_pipeline_takes_at_sizes_that_it_knows(
-    loaded: Any, tiny_of: Any, tmp_path: Path
-) -> None:
-    tiny_of("PixArt Σ").pipe.save_pretrained(tmp_path / "pixart")
-    pixart = load(str(tmp_path / "pixart"))
-    with pytest.raises(CannotDrawError, match="the transformer's is 4"):
-        plan(pixart, request())
-    pixart.transformer.register_to_config(sample_size=32)  # PixArt draws at sizes that it has a table for
+def test_each_step_is_told_whatever_callback_the_pipeline_takes(loaded: Any, tiny_of: Any, tmp_path: Path) -> None:
+    untrained = tiny_of("PixArt Σ").pipe
+    untrained.transformer.register_to_config(sample_size=32)  # PixArt draws at sizes that it has a table for
+    untrained.save_pretrained(tmp_path)
+    pixart = load(str(tmp_path))
     for pipe in (loaded, pixart):
         told: list[int] = []
         assert len(draw_batch(pipe, plan(pipe, request(n=2)), told.append)) == 2
         assert told == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("name", "side"), [("PixArt Σ", 4), ("PixArt α", 256)])
+def test_a_pixart_that_diffusers_has_no_sizes_for_is_refused(
+    tiny_of: Any, tmp_path: Path, name: str, side: int
+) -> None:
+    pixart = tiny_of(name).pipe
+    pixart.transformer.register_to_config(sample_size=side)
+    pixart.save_pretrained(tmp_path / "pixart")
+    with pytest.raises(ModelNotFoundError, match=rf"pixart' cannot be drawn with: its sample_size is {side}, .*config"):
+        load(str(tmp_path / "pixart"))
 
 
 def test_a_prompt_too_long_for_the_model_is_noted(loaded: Any) -> None:
