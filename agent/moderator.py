@@ -185,8 +185,8 @@ class Moderator:
         return min(max(float(left @ right), 0.0), 1.0)
 
     async def ready(self) -> dict[str, str]:
-        """Which parts can answer: `ok`, or what is wrong."""
-        policies = "ok" if self.trouble is None else f"degraded: those of before are served, since {self.trouble}"
+        """Which parts can answer: `ok`, or what is wrong, with no path or address, since whoever asks may be told."""
+        policies = "ok" if self.trouble is None else "degraded: those of before are served; the log says why"
         llm, database = await asyncio.gather(self._llm_ready.state(), self._database_ready.state())
         return {"policies": policies, "index": "ok", "llm": llm, "database": database}
 
