@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from threading import Lock
 from typing import Any, Protocol
 
@@ -60,6 +61,10 @@ class Remembering:
         return np.stack([vectors[text] for text in texts])
 
 
+@cache
 def load_encoder(name: str) -> Encoder:
-    """`multilingual-e5-small`, which comes along, or whatever sentence-transformers can load under `name`."""
+    """`multilingual-e5-small`, which comes along, or whatever sentence-transformers can load under `name`.
+
+    A process has one of each: they are large, and remember.
+    """
     return Remembering(E5() if name == E5.name else SentenceTransformer(name))

