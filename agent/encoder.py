@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
-from agent.embedded.e5 import E5
-
 Vector = npt.NDArray[np.float32]
 Vectors = npt.NDArray[np.float32]
 
+EMBEDDED = "multilingual-e5-small"
 REMEMBERED = 20_000  # texts, at 1.5 kB each for the default encoder
 
 
@@ -67,4 +66,8 @@ def load_encoder(name: str) -> Encoder:
 
     A process has one of each: they are large, and remember.
     """
-    return Remembering(E5() if name == E5.name else SentenceTransformer(name))
+    if name != EMBEDDED:
+        return Remembering(SentenceTransformer(name))
+    from agent.embedded.e5 import E5
+
+    return Remembering(E5())

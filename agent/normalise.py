@@ -149,7 +149,7 @@ def _fold_homoglyphs(text: str) -> str:
         cyrillic = token.translate(TO_CYRILLIC)
         return cyrillic if CYRILLIC_ONLY.fullmatch(token) and not LATIN.search(cyrillic) else token
 
-    folded = re.sub(r"\w+", fold, text)
+    folded = WORD.sub(fold, text)
     # What is left may be whole words of look-alikes, "а" or "соре"; a text with one true Cyrillic letter keeps them.
     latin = folded.translate(TO_LATIN)
     return latin if folded != text and not CYRILLIC_GREEK.search(latin) else folded

@@ -85,6 +85,12 @@ def megabytes(count: float) -> str:
     return f"{count / 1e6:.0f}"
 
 
+def heading(*cells: object) -> None:
+    """Begin a Markdown table."""
+    row(*cells)
+    typer.echo("|" + "---|" * len(cells))
+
+
 def row(*cells: object) -> None:
     """Print a row of a Markdown table."""
     typer.echo(f"| {' | '.join(map(str, cells))} |")

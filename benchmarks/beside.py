@@ -30,7 +30,7 @@ from agent.preflight import StartError
 from agent.schema import Detector
 from agent.settings import Settings
 from agent.stack import Child, supervise
-from benchmarks.asking import TIMEOUT_S, Asked, free_port, megabytes, percentiles_ms, prompts, row, seconds
+from benchmarks.asking import TIMEOUT_S, Asked, free_port, heading, megabytes, percentiles_ms, prompts, row, seconds
 from benchmarks.load import service
 
 RIVALS = Path(__file__).parent / "rivals"
@@ -270,8 +270,7 @@ def main(
         ]
         if llm:
             guards += [propriety(settings, Detector.CASCADE), nemo_llm(folder / "nemo-guardrails", settings)]
-        row(*HEAD)
-        typer.echo("|" + "---|" * len(HEAD))
+        heading(*HEAD)
         for guard in guards:
             for callers in at_once or [1, 16]:
                 measure(guard, asked, callers)

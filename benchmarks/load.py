@@ -29,6 +29,7 @@ from benchmarks.asking import (
     TIMEOUT_S,
     Asked,
     free_port,
+    heading,
     megabytes,
     percentiles_ms,
     prompts,
@@ -204,8 +205,7 @@ def main(
     detectors, callers = detector or [Detector.NEAREST, Detector.CASCADE], at_once or [1, 16, 64]
     rows = [(one, count) for one in detectors for count in callers]
     head = ("detector", "at once", *(LONG_HEAD if minutes else HEAD))
-    row(*head)
-    typer.echo("|" + "---|" * len(head))
+    heading(*head)
 
     async def measure(address: str, number: int) -> None:
         key, (one, count) = settings.api_key, rows[number]

@@ -13,8 +13,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from agent.cli.journal import written
-from agent.cli.terminal import each_missing, noted_once
+from agent.cli.journal import JournalError, earlier
+from agent.cli.terminal import each_missing, fail, noted_once
 from agent.moderator import BadPromptError, Moderator
 from agent.policy import Policy
 from agent.schema import Detector, Status, Strict
@@ -33,6 +33,7 @@ class Score(Strict):
     set: str
     id: Id
     risk: float
+    by: str
 
 
 Scored = dict[tuple[str, str, Id], Score]
@@ -42,7 +43,8 @@ async def scores(
     moderator: Moderator, sets: Sets, names: list[str], policy: Policy, detector: Detector, output: Path | None
 ) -> Scored:
     """Of each row under each obfuscation; those that `output` holds are read from there, and new ones added to it."""
-    found = {(line.how, line.set, line.id): line for line in (written(output, Score) if output else ())}
+    by = f"{detector} {policy.locale} {policy.hash[:12]}"
+    found = {(line.how, line.set, line.id): line for line in (earlier(output, Score, by) if output else ())}
     items = {(how, name, row.id): (how, name, row) for how in names for name, rows in sets.items() for row in rows}
 
     async def one(item: tuple[str, str, Row]) -> Score:
@@ -53,7 +55,7 @@ async def scores(
             risk = reading.score if reading.status is not Status.ERROR else 1.0
         except BadPromptError:
             risk = 1.0
-        return Score(how=how, set=name, id=row.id, risk=risk)
+        return Score(how=how, set=name, id=row.id, risk=risk, by=by)
 
     await each_missing("Scoring", items, found, output, one)
     return found
@@ -74,8 +76,11 @@ def main(
     if unknown := [name for name in names if name not in OBFUSCATIONS]:
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(OBFUSCATIONS)}", param_hint="--obfuscation")
     chosen, moderator, policy = begin(data, sets, {"safe", "unsafe"}, limit, seed, locale)
-    with noted_once():
-        found = asyncio.run(scores(moderator, chosen, [PLAIN, *names], policy, detector, output))
+    try:
+        with noted_once():
+            found = asyncio.run(scores(moderator, chosen, [PLAIN, *names], policy, detector, output))
+    except JournalError as error:
+        fail(error)
     typer.echo(
         f"| {detector.value} under {locale} | ROC-AUC | lost | flagged unsafe | flagged safe |\n|---|---|---|---|---|"
     )

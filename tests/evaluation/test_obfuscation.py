@@ -41,3 +41,11 @@ def test_a_second_run_reads_only_what_the_first_has_not(data: Path) -> None:
     assert again == plain
     assert coded.startswith("| base64 |")
     assert kinds(kept.read_text(encoding="utf-8").removeprefix(before)) == ["base64"] * 4
+
+
+def test_what_another_place_s_policy_made_is_not_gone_on_from(data: Path) -> None:
+    kept = data / "kept.jsonl"
+    table("--data", data, "--set", "one", "--obfuscation", "base64", "--output", kept)
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        table("--data", data, "--set", "one", "--obfuscation", "base64", "--output", kept, "--locale", "ar-SA")
+    assert "its lines are by" in " ".join(refused.value.stderr.split())
