@@ -1,9 +1,10 @@
 """The settings: each function fills the whole picture behind the figure, with seeded jitter."""
 
+import math
 import random
 from collections.abc import Callable
 
-from generator.demo_model.brush import SIZE, Brush, Colour
+from generator.demo_model.brush import SIZE, Brush, Colour, Point
 
 
 def _shade(colour: Colour, rng: random.Random, spread: int = 9) -> Colour:
@@ -122,6 +123,67 @@ def _living_room(b: Brush, rng: random.Random) -> None:
     b.polygon([(x - 6, 15), (x + 6, 15), (x + 3.5, 6), (x - 3.5, 6)], (255, 226, 130), 0.6)
 
 
+def _counter(b: Brush, rng: random.Random, wall: Colour, wood: Colour, floor: Colour) -> list[Point]:
+    """A room with two shelves and a counter, as a bar and a cafe have; where things stand on the shelves."""
+    _band(b, 0, 64, _shade(wall, rng))
+    places = list[Point]()
+    for y in (rng.uniform(14, 16), rng.uniform(28, 30)):
+        b.rectangle(-2, y, 66, y + 1.8, wood, ink=0.5)
+        start = rng.uniform(0, 4)
+        places += [(start + 6.6 * column, y) for column in range(10)]
+    _band(b, 40, 43, _shade(wood, rng))
+    _band(b, 43, 57, _shade((wood[0] - 24, wood[1] - 22, wood[2] - 16), rng, 4))
+    _band(b, 57, 64, _shade(floor, rng))
+    return places
+
+
+def _bar(b: Brush, rng: random.Random) -> None:
+    glass: list[Colour] = [(38, 120, 62), (196, 118, 28), (226, 196, 120), (150, 24, 40)]
+    for x, y in _counter(b, rng, (70, 38, 52), (128, 76, 42), (44, 34, 40)):
+        colour, height = rng.choice(glass), rng.uniform(5.5, 7.5)
+        b.rectangle(x - 0.9, y - height - 3.4, x + 0.9, y - height, colour, ink=0)
+        b.rectangle(x - 2, y - height, x + 2, y, colour, ink=0.4)
+    for x in (rng.uniform(3, 8), rng.uniform(48, 56)):
+        b.ellipse(x + 3.4, 36.5, 2, 2.2, (244, 236, 214), ink=0)
+        b.rectangle(x - 2.6, 33, x + 2.6, 40, (244, 180, 40), ink=0.5)
+        b.ellipse(x, 33, 3, 1.6, (255, 250, 236), ink=0)
+
+
+def _cafe(b: Brush, rng: random.Random) -> None:
+    cakes: list[Colour] = [(250, 160, 180), (120, 70, 40), (255, 224, 150)]
+    for place, (x, y) in enumerate(_counter(b, rng, (206, 226, 204), (222, 170, 116), (236, 214, 190))):
+        if place % 2:
+            b.polygon([(x - 2.8, y), (x - 2.8, y - 3.4), (x + 2.8, y - 4.6), (x + 2.8, y)], rng.choice(cakes), ink=0.4)
+        else:
+            b.ellipse(x + 2.4, y - 2.6, 1.6, 1.6, (250, 250, 252), ink=0.4)
+            b.rectangle(x - 2.2, y - 4.6, x + 2.2, y, (250, 250, 252), ink=0.4)
+    x = rng.uniform(46, 52)
+    b.ellipse(x, 34.5, 3.6, 5.5, (74, 150, 190), ink=0.5)
+    b.line([(x + 3, 34), (x + 6.5, 31)], (74, 150, 190), 1.6)
+    b.ellipse(x, 28.6, 1.2, 1.2, (50, 96, 140), ink=0)
+
+
+def _battlefield(b: Brush, rng: random.Random) -> None:
+    _band(b, 0, 42, _shade((150, 104, 96), rng))
+    for x in (rng.uniform(4, 12), rng.uniform(40, 52)):
+        for step in range(6):
+            b.ellipse(x + step * 1.6, 34 - step * 6, 4 + step, 4 + step, _shade((84, 76, 80), rng, 6), ink=0)
+    x = rng.uniform(-3, 2)
+    b.polygon([(x, 42), (x, 22), (x + 5, 26), (x + 8, 20), (x + 11, 30), (x + 15, 30), (x + 15, 42)], (66, 56, 58), 0)
+    b.polygon([(0, 41), (18, 39), (40, 42), (64, 39), (64, 64), (0, 64)], _shade((98, 80, 58), rng), 0)
+    x, y, green = rng.uniform(45, 49), rng.uniform(42, 45), _shade((78, 92, 52), rng)
+    b.line([(x + 4, y - 9), (x - 9, y - 12)], green, 2.2)
+    b.rectangle(x - 1, y - 12, x + 9, y - 6, green, ink=0.6)
+    b.polygon([(x - 7, y - 6), (x + 16, y - 6), (x + 18, y), (x - 9, y)], green, ink=0.6)
+    b.polygon([(x - 9, y), (x + 18, y), (x + 14, y + 5), (x - 6, y + 5)], (44, 42, 40), ink=0.6)
+    x = rng.uniform(3, 9)
+    for size, fire in ((7, (236, 96, 24)), (4, (255, 206, 60))):
+        points = [(math.cos(turn * 0.7) * size * (1 - turn % 2 * 0.5), turn) for turn in range(9)]
+        b.polygon([(x + dx, 47 + math.sin(turn * 0.7) * size * (1 - turn % 2 * 0.5)) for dx, turn in points], fire, 0)
+    for _ in range(3):
+        b.ellipse(rng.uniform(2, 62), rng.uniform(54, 62), 4, 1.4, (66, 52, 40), ink=0)
+
+
 DRAW: dict[str, Callable[[Brush, random.Random], None]] = {
     "beach": _beach,
     "city": _city,
@@ -130,4 +192,7 @@ DRAW: dict[str, Callable[[Brush, random.Random], None]] = {
     "desert": _desert,
     "mountain": _mountain,
     "living room": _living_room,
+    "bar": _bar,
+    "cafe": _cafe,
+    "battlefield": _battlefield,
 }

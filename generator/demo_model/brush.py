@@ -17,9 +17,13 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Brush:
-    """Draws in a frame of its own: moved to (`x`, `y`), scaled by `scale`, turned by `angle` radians."""
+    """Draws in a frame of its own: moved to (`x`, `y`), scaled by `scale`, turned by `angle` radians.
+
+    outlines: the width of all outlines, as a share of what is asked for; 0 for none.
+    """
 
     draw: ImageDraw.ImageDraw
+    outlines: float = 1.0
     x: float = 0.0
     y: float = 0.0
     scale: float = 1.0
@@ -40,8 +44,8 @@ class Brush:
         """A filled shape; `ink` is the outline's width in pixels, 0 for none."""
         placed = self._place(points)
         self.draw.polygon(placed, fill=fill)
-        if ink:
-            self.draw.line([*placed, placed[0], placed[1]], fill=INK, width=round(ink * SUPERSAMPLING), joint="curve")
+        if width := round(ink * self.outlines * SUPERSAMPLING):
+            self.draw.line([*placed, placed[0], placed[1]], fill=INK, width=width, joint="curve")
 
     def rectangle(self, left: float, top: float, right: float, bottom: float, fill: Colour, ink: float = 0.8) -> None:
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], fill, ink)
@@ -57,7 +61,7 @@ class Brush:
 
     def limb(self, points: Sequence[Point], fill: Colour, width: float) -> None:
         """A thick line with an outline and round ends, as an arm or a leg."""
-        for colour, wide in ((INK, width + 1.6), (fill, width)):
+        for colour, wide in ((INK, width + 1.6 * self.outlines), (fill, width)):
             self.line(points, colour, wide)
             for px, py in (points[0], points[-1]):
                 self.ellipse(px, py, wide / 2, wide / 2, colour, ink=0)

@@ -12,11 +12,11 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from generator.demo_model import ranks
 from generator.demo_model.autoencoder import LATENT_CHANNELS, LATENT_SIDE, encode
-from generator.demo_model.captions import caption
+from generator.demo_model.captions import ALWAYS_SAID, caption
 from generator.demo_model.data import load_pixels, random_scenes, weights
 from generator.demo_model.scenes import Scene, draw
 from generator.demo_model.text import WIDTH, build_encoder, build_tokenizer, nonsense, with_noise_word
@@ -92,6 +92,21 @@ class Training:
         optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=1e-2, fused=True)
         return cls(models, copy.deepcopy(models).requires_grad_(False), optimiser, tokenizer)
 
+    def begin_with(self, folder: Path) -> None:
+        """Take the weights of an exported model; words that it does not know stay untrained."""
+        unet: Any = UNet2DConditionModel.from_pretrained(folder / "unet", dtype=torch.float32)
+        reader: Any = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+        known = CLIPTokenizer.from_pretrained(folder / "tokenizer").get_vocab()
+        mine: Any = self.models["text_encoder"]
+        rows = mine.get_input_embeddings().weight.detach().clone()
+        for piece, row in self.tokenizer.get_vocab().items():
+            if piece in known:
+                rows[row] = reader.get_input_embeddings().weight.detach()[known[piece]]
+        reader.set_input_embeddings(nn.Embedding.from_pretrained(rows))
+        self.models["unet"].load_state_dict(unet.state_dict())
+        mine.load_state_dict(reader.state_dict())
+        self.averaged.load_state_dict(self.models.state_dict())
+
     def load(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)
         self.models.load_state_dict(state["models"])
@@ -135,8 +150,9 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
 def _text(scene: Scene, rng: random.Random) -> str:
     if rng.random() < CAPTION_DROPOUT:
         return ""
-    # What the model cannot read shall not make it draw a weapon or bare skin.
-    if scene.object == "nothing" and scene.outfit != "swimsuit" and rng.random() < NONSENSE:
+    # What the model cannot read shall not make it draw a weapon, bare skin, a bar or a battlefield.
+    harmless = scene.object == "nothing" and scene.outfit != "swimsuit" and scene.setting not in ALWAYS_SAID
+    if harmless and scene.style == "cartoon" and rng.random() < NONSENSE:
         return nonsense(scene, rng)
     text = caption(scene, rng)
     return with_noise_word(text, rng) if rng.random() < NOISE_WORDS else text
@@ -153,17 +169,22 @@ def loss(models: nn.ModuleDict, ids: Tensor, latents: Tensor, grids: Tensor, sch
     return (error * grids).sum() / grids.sum()
 
 
-def train(checkpoint: Path, examples: Examples, *, minutes: float, batch: int, rate: float, seed: int) -> Training:
+def train(
+    checkpoint: Path, examples: Examples, *, start: Path | None, minutes: float, batch: int, rate: float, seed: int
+) -> Training:
     """Train until `minutes` of training time, over all runs, are used up.
 
-    Resumes from `checkpoint`. The decay follows the time planned, so a resumed run may be given more or fewer minutes.
-    `batch` is per rank, and each rank brings examples of its own.
+    Resumes from `checkpoint`; where there is none, begins with the exported model in `start`, if any. The decay follows
+    the time planned, so a resumed run may be given more or fewer minutes. `batch` is per rank, and each rank
+    brings examples of its own.
     """
     rank = ranks.join()
     torch.manual_seed(seed)
     training = Training.start()
     if checkpoint.exists():
         training.load(checkpoint)
+    elif start:
+        training.begin_with(start)
     torch.manual_seed(seed + 1000 * training.step + rank)
     rng = random.Random(seed + 1000 * training.step + rank)
     scheduler = build_scheduler()

@@ -80,10 +80,11 @@ def main(
     for name in ATTRIBUTES:
         right = sum(got[name] == getattr(scene, name) for got, scene in zip(seen, scenes, strict=True))
         typer.echo(f"{name:12} {right / count:.3f}")
-    for name in ATTRIBUTES["object"]:
-        got = Counter(found["object"] for found, scene in zip(seen, scenes, strict=True) if scene.object == name)
-        wrong = ", ".join(f"{label} {times}" for label, times in got.most_common() if label != name)
-        typer.echo(f"  {name:14} {got[name] / max(1, got.total()):.3f} of {got.total()}  {wrong}")
+        for value in ATTRIBUTES[name]:
+            asked = [getattr(scene, name) == value for scene in scenes]
+            got = Counter(found[name] for found in itertools.compress(seen, asked))
+            wrong = ", ".join(f"{label} {times}" for label, times in got.most_common() if label != value)
+            typer.echo(f"  {value:14} {got[value] / max(1, got.total()):.3f} of {got.total()}  {wrong}")
     if sheet:
         sheet.parent.mkdir(parents=True, exist_ok=True)
         contact_sheet(pictures).save(sheet)

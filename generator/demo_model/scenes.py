@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from generator.demo_model import backgrounds, objects
 from generator.demo_model.brush import SIZE, SUPERSAMPLING, Brush, Colour
 from generator.demo_model.figures import CLOTHES, HAND, OUTFITS, SUBJECTS, draw_figure
+from generator.demo_model.styles import STYLES
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "setting": tuple(backgrounds.DRAW),
@@ -18,6 +19,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "outfit": OUTFITS,
     "colour": tuple(CLOTHES),
     "object": tuple(objects.DRAW),
+    "style": tuple(STYLES),
 }
 """Every attribute and its values, in the order of `Scene`'s fields."""
 
@@ -33,11 +35,12 @@ class Scene:
     outfit: str
     colour: str
     object: str
+    style: str = "cartoon"
 
     @property
     def held_out(self) -> bool:
-        """Whether this combination is kept from training: CRC-32 of its values, modulo 100, below 8."""
-        return zlib.crc32("|".join(astuple(self)).encode()) % 100 < HELD_OUT_PERCENT
+        """Whether this combination is kept from training, in every style: CRC-32 of its values, modulo 100, below 8."""
+        return zlib.crc32("|".join(astuple(self)[:-1]).encode()) % 100 < HELD_OUT_PERCENT
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ def all_scenes(*, held_out: bool) -> list[Scene]:
 def draw(scene: Scene, seed: int) -> Drawing:
     """Draw a scene. The same scene and seed give the same pixels; with one seed, scenes that differ in one attribute
     share the layout, shades and details of all the others."""
-    canvas = Image.new("RGB", (SIZE * SUPERSAMPLING, SIZE * SUPERSAMPLING))
-    brush = Brush(ImageDraw.Draw(canvas))
+    canvas, style = Image.new("RGB", (SIZE * SUPERSAMPLING, SIZE * SUPERSAMPLING)), STYLES[scene.style]
+    brush = Brush(ImageDraw.Draw(canvas), style.outlines)
     layout = random.Random(f"layout {seed}")
     backgrounds.DRAW[scene.setting](brush, random.Random(f"setting {seed}"))
 
@@ -73,7 +76,7 @@ def draw(scene: Scene, seed: int) -> Drawing:
     objects.DRAW[scene.object](held, random.Random(f"object {seed}"))
     held.ellipse(0, 0, 2.5, 2.5, skin)
 
-    image = canvas.reduce(SUPERSAMPLING)
+    image = style.finish(canvas, random.Random(f"style {seed}"))
     object_box = (hand_x - 8, hand_y - 27, hand_x + 20, hand_y + 9)
     return Drawing(image, object_box, (x - 12, y - 37, x + 14, y - 6))
 

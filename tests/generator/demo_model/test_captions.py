@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.demo_model.captions import (
+    ALWAYS_SAID,
     MANS_OUTFIT,
     OBJECT,
     OUTFIT,
     SETTING,
+    STYLE,
     SUBJECT,
     WOMANS_OUTFIT,
     caption,
@@ -25,6 +27,8 @@ USERS_PROMPTS = [
     "a woman in a red swimsuit on a beach",
     "a woman holding a glass of juice on a beach",
     "a man aiming a water pistol in a city",
+    "a watercolour of a woman in a bar",
+    "pixel art of a robot on a battlefield",
 ]
 
 
@@ -62,6 +66,21 @@ def test_unknown_words_are_reported_in_order_and_once() -> None:
 @given(st.text())
 def test_any_text_can_be_asked_about(prompt: str) -> None:
     assert set(known_words(prompt)) | set(outside_world(prompt)) <= set(words(prompt))
+
+
+def test_a_style_that_is_not_the_usual_one_never_goes_unsaid_nor_does_a_setting_that_can_offend() -> None:
+    rng = random.Random(4)
+    scenes = rng.sample(all_scenes(held_out=False), 1000)
+    texts = [(scene, caption(scene, rng)) for scene in scenes]
+    assert not [text for scene, text in texts if scene.style != "cartoon" and not said(STYLE[scene.style], text)]
+    offending = [(scene, text) for scene, text in texts if scene.setting in ALWAYS_SAID]
+    assert not [text for scene, text in offending if not said(SETTING[scene.setting], text)]
+    cartoons = [said(STYLE["cartoon"], text) for scene, text in texts if scene.style == "cartoon"]
+    assert 0.1 < sum(cartoons) / len(cartoons) < 0.3
+
+
+def said(phrases: list[str], text: str) -> bool:
+    return any(phrase in text for phrase in phrases)
 
 
 def test_a_swimsuit_never_goes_unsaid() -> None:

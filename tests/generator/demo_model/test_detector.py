@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from generator.demo_model.classifier import hybrid
-from generator.demo_model.detector import demo_detector, swimsuit_detector, swimsuit_written_out, written_out
+from generator.demo_model.detector import demo_detector, swimsuit_detector, written_out
 from generator.demo_model.scenes import ATTRIBUTES, Scene, draw
 from generator.detector import THRESHOLD, Detector, look
 from generator.last_look import Blocked, draw_seen
@@ -38,7 +38,20 @@ def detector() -> Detector:
 def test_what_offends_is_what_the_safe_prompt_no_longer_names(
     prompt: str, safe_prompt: str | None, unwanted: list[str]
 ) -> None:
-    assert written_out(rewritten(prompt, safe_prompt)) == unwanted
+    assert written_out("object", rewritten(prompt, safe_prompt)) == unwanted
+
+
+@pytest.mark.parametrize(
+    ("prompt", "safe_prompt", "unwanted"),
+    [
+        ("a woman in a pub", "a woman in a tea house", ["bar"]),
+        ("a woman in a pub", "a woman in a bar", []),
+        ("a man in a war, next to a tank", "a man in a park", ["battlefield"]),
+        ("a man in a park", "a man in a garden", []),
+    ],
+)
+def test_a_setting_can_be_written_out_too(prompt: str, safe_prompt: str, unwanted: list[str]) -> None:
+    assert written_out("setting", rewritten(prompt, safe_prompt)) == unwanted
 
 
 SCENE = Scene(**{name: values[0] for name, values in ATTRIBUTES.items()})
@@ -54,12 +67,19 @@ def test_it_sees_the_object_and_lets_its_look_alike_pass(detector: Detector, off
     assert min(risks[0]) >= THRESHOLD > max(risks[1])
 
 
+def test_it_sees_a_bar_that_was_written_out_and_lets_a_cafe_pass(detector: Detector) -> None:
+    request = rewritten("a woman in a bar", "a woman in a cafe")
+    scenes = [replace(SCENE, setting=name, style=style) for name in ("bar", "cafe") for style in ATTRIBUTES["style"]]
+    risks = look(detector, [draw(scene, 3).image for scene in scenes], [request] * 6)
+    assert min(risks[:3]) >= THRESHOLD > max(risks[3:])
+
+
 @pytest.mark.parametrize(
     ("safe_prompt", "unwanted"), [("a woman in a coat", True), ("a woman in a bikini", False), (None, False)]
 )
 def test_a_swimsuit_that_is_written_out_is_one_for_measuring(safe_prompt: str | None, unwanted: bool) -> None:
     request = rewritten("a woman in a red swimsuit on a beach", safe_prompt)
-    assert swimsuit_written_out(request) is unwanted
+    assert bool(written_out("outfit", request)) is unwanted
     scenes = [replace(SCENE, outfit=name) for name in ("swimsuit", "coat", "dress")]
     risks = swimsuit_detector().many([draw(scene, 1).image for scene in scenes], [request] * 3)
     assert [risk >= THRESHOLD for risk in risks] == [unwanted, False, False]

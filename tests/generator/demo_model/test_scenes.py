@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,11 @@ def test_held_out_combinations_are_a_fixed_part_and_never_trained_on() -> None:
     assert kept.isdisjoint(trained)
     assert 0.05 < len(kept) / (len(kept) + len(trained)) < 0.1
     assert {scene for scene, _ in random_scenes(2000, 1)}.isdisjoint(kept)
+
+
+def test_a_combination_is_held_out_in_every_style_or_in_none() -> None:
+    for scene in all_scenes(held_out=True)[::20]:
+        assert all(replace(scene, style=style).held_out for style in ATTRIBUTES["style"])
 
 
 def test_every_object_is_held_out_often_enough_to_be_judged() -> None:
