@@ -53,7 +53,9 @@ class Remembering:
         with self._lock:
             vectors = {text: self._kept[text] for text in texts if text in self._kept}
         if missing := [text for text in dict.fromkeys(texts) if text not in vectors]:
-            fresh = dict(zip(missing, self._encoder.encode(missing), strict=True))
+            # A row is a view, which would keep all the others of its call in memory for as long as it is remembered.
+            rows = [row.copy() for row in self._encoder.encode(missing)]
+            fresh = dict(zip(missing, rows, strict=True))
             with self._lock:
                 self._kept.update(fresh)
             vectors |= fresh
