@@ -76,7 +76,7 @@ def train_denoiser(
     batch: Batch = 24,
     rate: Rate = 1e-3,
     seed: Seed = 7,
-    start: Annotated[
+    begin_with: Annotated[
         Path | None, typer.Option(exists=True, help="An exported model to begin with, rather than with nothing.")
     ] = None,
     on_object: Annotated[float, typer.Option(help="Loss weight of latent cells under the held object.")] = 4.0,
@@ -86,7 +86,7 @@ def train_denoiser(
     rank = ranks.join()
     vae = autoencoder.load(work / "vae")
     cached = denoiser.cache_examples(vae, scenes, seed + rank, on_object=on_object, on_clothes=on_clothes)
-    denoiser.train(work / "denoiser.pt", cached, start=start, minutes=minutes, batch=batch, rate=rate, seed=seed)
+    denoiser.train(work / "denoiser.pt", cached, start=begin_with, minutes=minutes, batch=batch, rate=rate, seed=seed)
     ranks.leave()
 
 

@@ -58,7 +58,7 @@ def test_report_grid_and_figures_are_written_and_say_how_they_were_made():
     assert page.count("<img") == 4 * len(METHODS)
     figures = json.loads(Path("o/figures.json").read_text())
     assert [line["method"] for line in figures["figures"] if line["category"] == "alcohol"] == METHODS
-    assert {"pixels", "setting", "subject", "outfit", "colour", "object"} == set(figures["figures"][0]["kept"])
+    assert {"pixels", "setting", "subject", "outfit", "colour", "object", "style"} == set(figures["figures"][0]["kept"])
     assert figures["figures"][0]["diversity"]["value"] > 0
     assert [line["method"] for line in figures["wholes"]] == METHODS
     with Image.open("o/grid.png") as grid:
