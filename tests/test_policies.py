@@ -54,7 +54,7 @@ def test_the_same_scene_is_drawn_in_one_place_and_rewritten_in_another(
     france = loop.run(moderator.moderate([message], "fr-FR", Detector.NEAREST))
     arabia = loop.run(moderator.moderate([message], "ar-SA", Detector.NEAREST))
     assert (france.action, france.safe_prompt) == (Action.ALLOW, message.content)
-    assert (arabia.action, arabia.wxi, arabia.tau_gc) == (Action.REWRITE, 0.5, 0.3)
+    assert (arabia.action, arabia.wxi, arabia.tau_gc) == (Action.REWRITE, 0.5, 0.5)
     assert arabia.safe_prompt is not None
     assert arabia.safe_prompt.startswith("a woman")
     assert "wine" not in arabia.safe_prompt
