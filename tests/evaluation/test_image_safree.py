@@ -14,22 +14,22 @@ def embedded(pipe: Any, prompt: str) -> tuple[list[str], torch.Tensor]:
 
 
 def test_the_word_that_speaks_of_the_concept_is_projected_and_nothing_behind_the_prompt(demo):
-    prompt = "a man holding a gun in a city"
+    prompt = "a man holding a knife in a kitchen"
     words, plain = embedded(demo, prompt)
-    (safe,) = projected(demo, [prompt], ["a gun"])
+    (safe,) = projected(demo, [prompt], ["a knife"])
     changed = (safe - plain).norm(dim=-1) > 1e-4
-    assert changed[words.index("gun")]
+    assert changed[words.index("knife")]
     assert not changed[0]
     assert not changed[words.index("<|endoftext|>") :].any()
 
 
 def test_a_prompt_that_is_the_concept_ends_off_its_subspace(demo):
-    words, plain = embedded(demo, "a gun")
-    (safe,) = projected(demo, ["a gun"], ["a gun"])
-    gun, concept = words.index("gun"), plain[words.index("<|endoftext|>")]
-    assert abs(torch.cosine_similarity(safe[gun], concept, 0)) < abs(torch.cosine_similarity(plain[gun], concept, 0))
+    words, plain = embedded(demo, "a knife")
+    (safe,) = projected(demo, ["a knife"], ["a knife"])
+    knife, concept = words.index("knife"), plain[words.index("<|endoftext|>")]
+    assert abs(torch.cosine_similarity(safe[knife], concept, 0)) < abs(torch.cosine_similarity(plain[knife], concept, 0))
 
 
 def test_a_single_word_has_no_other_to_compare_with_and_stays(demo):
-    (safe,) = projected(demo, ["gun"], ["a gun"])
-    assert torch.equal(safe, embedded(demo, "gun")[1])
+    (safe,) = projected(demo, ["knife"], ["a knife"])
+    assert torch.equal(safe, embedded(demo, "knife")[1])
