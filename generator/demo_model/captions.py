@@ -24,6 +24,7 @@ SETTING = {
     "battlefield": ["on a battlefield", "on a battlefield", "on the battlefield", "in a war", "next to a tank"],
 }
 ALWAYS_SAID = ("bar", "battlefield")
+"""The settings that can offend."""
 OUTFIT = {
     "swimsuit": ["swimsuit", "swimsuit", "bathing suit"],
     "dress": ["dress", "dress", "long dress", "gown"],

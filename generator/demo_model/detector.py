@@ -5,14 +5,23 @@ from itertools import dropwhile
 
 from PIL.Image import Image
 
-from generator.demo_model.captions import FUNCTION_WORDS, MANS_OUTFIT, OBJECT, OUTFIT, SETTING, WOMANS_OUTFIT, words
+from generator.demo_model.captions import (
+    ALWAYS_SAID,
+    FUNCTION_WORDS,
+    MANS_OUTFIT,
+    OBJECT,
+    OUTFIT,
+    SETTING,
+    WOMANS_OUTFIT,
+    words,
+)
 from generator.demo_model.classifier import HYBRID, LABELS, load, probabilities
 from generator.detector import BatchDetector
 from generator.schema import DrawRequest
 
 CAN_OFFEND = {
     "object": ("wine glass", "cigarette", "gun", "knife"),
-    "setting": ("bar", "battlefield"),
+    "setting": ALWAYS_SAID,
     "outfit": ("swimsuit",),
 }
 
