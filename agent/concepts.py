@@ -1,13 +1,14 @@
 """The concept bank and its FAISS index under a policy: the nearest-neighbour detector of the seed paper.
 
 A concept offends only where a rule of the policy claims its topic; elsewhere the same phrase is an ordinary, safe one.
-So each policy has an index of its own over the one bank, and a wine glass is a neighbour of trouble in one place only.
+So each policy reads the one index of the bank by its own rules, and a wine glass is a neighbour of trouble in one place
+only.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from pydantic import Field, ValidationError
 
 from agent.encoder import Encoder, Vector, Vectors
-from agent.policy import Policy, Text
+from agent.policy import Policy, Rule, Text
 from agent.policy_files import PolicyError, concept_files, explain, read_yaml
 from agent.schema import Category, Span, Strict
 
@@ -112,8 +113,19 @@ def load_bank(directory: Path) -> ConceptBank:
 
 
 def concepts_under(policy: Policy, bank: ConceptBank) -> list[Concept]:
-    """The bank and the policy's own examples as rows, each with the rule that it breaks or None."""
-    claimed = {topic: rule for rule in policy.rules for topic in rule.topics}
+    """The bank and the policy's own examples as rows, each with the rule that it breaks or None.
+
+    The bank's come first, and are of the same texts in the same order under every policy.
+    """
+    rows = _bank_rows(bank, policy.rules)
+    for rule in policy.rules:
+        rows.extend(Concept(text, rule.id, tuple(rule.safe_concepts)) for text in rule.examples.violating)
+        rows.extend(Concept(text, None, ()) for text in rule.examples.allowed)
+    return list(dict.fromkeys(rows))
+
+
+def _bank_rows(bank: ConceptBank, rules: Sequence[Rule] = ()) -> list[Concept]:
+    claimed = {topic: rule for rule in rules for topic in rule.topics}
     rows = []
     for name, topic in bank.topics.items():
         rule = claimed.get(name)
@@ -122,9 +134,6 @@ def concepts_under(policy: Policy, bank: ConceptBank) -> list[Concept]:
             rows.append(Concept(unsafe.text, rule.id if rule else None, safe, name))
             rows.extend(Concept(text, None, ()) for text in unsafe.safe)
         rows.extend(Concept(text, None, ()) for text in topic.safe)
-    for rule in policy.rules:
-        rows.extend(Concept(text, rule.id, tuple(rule.safe_concepts)) for text in rule.examples.violating)
-        rows.extend(Concept(text, None, ()) for text in rule.examples.allowed)
     return list(dict.fromkeys(rows))
 
 
@@ -155,17 +164,33 @@ def _stretches(prompt: str, words: list[tuple[int, int]]) -> Iterator[Span]:
                 yield Span(start=start, end=end, text=prompt[start:end])
 
 
-class ConceptIndex:
-    """FAISS inner-product index over the concepts of one policy."""
+class IndexedBank:
+    """The concept bank, and a FAISS inner-product index over its phrases, which all policies share: it is large."""
 
-    def __init__(self, policy: Policy, bank: ConceptBank, encoder: Encoder, known: dict[str, Vector]) -> None:
+    def __init__(self, bank: ConceptBank, encoder: Encoder, known: dict[str, Vector]) -> None:
         """`known` holds vectors by text, and is added to."""
-        self.concepts = concepts_under(policy, bank)
-        self._encoder = encoder
-        encode_missing(self.concepts, encoder, known)
-        vectors = np.stack([known[concept.text] for concept in self.concepts])
-        self._index: Any = faiss.IndexFlatIP(vectors.shape[1])
-        self._index.add(vectors)
+        self.bank, self.encoder, self._known = bank, encoder, known
+        self._dimensions = encoder.encode(["safe"]).shape[1]
+        self.index = self.indexed(_bank_rows(bank))
+
+    def indexed(self, concepts: list[Concept]) -> Any:
+        """An index of its own over these, in their order."""
+        encode_missing(concepts, self.encoder, self._known)
+        vectors = np.array([self._known[concept.text] for concept in concepts], dtype=np.float32)
+        index = faiss.IndexFlatIP(self._dimensions)
+        index.add(vectors.reshape(-1, self._dimensions))
+        return index
+
+
+class ConceptIndex:
+    """The concepts of one policy: the bank's index and one over the policy's own examples, searched as one."""
+
+    def __init__(self, policy: Policy, bank: IndexedBank) -> None:
+        self.concepts = concepts_under(policy, bank.bank)
+        self._encoder = bank.encoder
+        self._index: Any = faiss.IndexShards(bank.index.d)
+        self._index.add_shard(bank.index)
+        self._index.add_shard(bank.indexed(self.concepts[bank.index.ntotal :]))
         self._safe = safe = np.array([concept.rule_id is None for concept in self.concepts])
         self._company = {}
         for rule in policy.rules:

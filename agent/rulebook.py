@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from agent.concepts import ConceptIndex, concepts_under, encode_missing, load_bank
+from agent.concepts import ConceptIndex, IndexedBank, concepts_under, encode_missing, load_bank
 from agent.encoder import Encoder
 from agent.policy import Policy
 from agent.policy_files import AUDIENCES, CONCEPTS, load_policies
@@ -35,10 +35,11 @@ class Rulebook:
             PolicyError: a file is wrong; with file, line and what was expected.
         """
         self.policies = instead or load_policies(directory)
-        self._bank, self._encoder = load_bank(directory), encoder
-        with kept_vectors(data_dir, encoder) as self._vectors:
+        bank = load_bank(directory)
+        with kept_vectors(data_dir, encoder) as vectors:
+            self._bank = IndexedBank(bank, encoder, vectors)
             for policy in self.policies.values():
-                encode_missing(concepts_under(policy, self._bank), encoder, self._vectors)
+                encode_missing(concepts_under(policy, bank), encoder, vectors)
         self._indexed, self._building = dict[str, Indexed](), Lock()
 
     async def under(self, policy: Policy) -> Indexed:
@@ -51,7 +52,7 @@ class Rulebook:
     def _build(self, policy: Policy) -> Indexed:
         with self._building:
             if policy.hash not in self._indexed:
-                index = ConceptIndex(policy, self._bank, self._encoder, self._vectors)
+                index = ConceptIndex(policy, self._bank)
                 edition = hashlib.sha256(repr((policy.hash, index.concepts)).encode()).hexdigest()
                 self._indexed[policy.hash] = Indexed(index, edition)
         return self._indexed[policy.hash]

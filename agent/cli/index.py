@@ -8,7 +8,7 @@ import typer
 from rich.table import Column, Table
 
 from agent.cli.terminal import console, fail, progress_bar, read_settings
-from agent.concepts import ConceptBank, ConceptIndex, concepts_under, load_bank
+from agent.concepts import ConceptBank, ConceptIndex, IndexedBank, concepts_under, load_bank
 from agent.encoder import Encoder, load_encoder
 from agent.normalise import variants
 from agent.policy import Policy
@@ -79,7 +79,7 @@ def search(
     except UnknownLocaleError as error:
         fail(error)
     with kept_vectors(settings.data_dir, encoder) as known:
-        index = ConceptIndex(policy, bank, encoder, known)
+        index = ConceptIndex(policy, IndexedBank(bank, encoder, known))
     for reading in variants(text):
         if reading != text:
             console.print(f"Read as: {reading}", markup=False, highlight=False, soft_wrap=True)

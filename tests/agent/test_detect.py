@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_openai import ChatOpenAI
 
-from agent.concepts import ConceptIndex, load_bank
+from agent.concepts import ConceptIndex, IndexedBank, load_bank
 from agent.detect import FLAGGED, STRICT, _fused, _reading, detect
 from agent.encoder import Vector, load_encoder
 from agent.policy import Policy
@@ -91,7 +91,7 @@ def under(head: str, tmp_path_factory: pytest.TempPathFactory) -> Open:
             (folder / "concepts").mkdir()
             (folder / "concepts" / "shared.yaml").write_text(CONCEPTS, encoding="utf-8")
             policy = load_policies(folder)["base"]
-            places[rules] = policy, ConceptIndex(policy, load_bank(folder), encoder, known)
+            places[rules] = policy, ConceptIndex(policy, IndexedBank(load_bank(folder), encoder, known))
         return places[rules]
 
     return opened
