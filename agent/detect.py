@@ -6,15 +6,16 @@ import asyncio
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
-
-from langchain_openai import ChatOpenAI
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.concepts import ConceptIndex, Window
 from agent.judge import judge
 from agent.llm import LLMUnavailableError
 from agent.policy import Policy, Rule
 from agent.schema import Detector, Status, Violation
+
+if TYPE_CHECKING:
+    from langchain_openai import ChatOpenAI
 
 log = logging.getLogger("propriety")
 

@@ -22,7 +22,6 @@ from agent.encoder import load_encoder
 from agent.exemplars import Exemplars, follow
 from agent.group_commit import GroupCommit
 from agent.judge import judge
-from agent.llm import chat_model
 from agent.logs import log_decision
 from agent.metrics import BROKEN, READ_AT, STEP_SECONDS, count_decision
 from agent.normalise import hides, variants
@@ -70,6 +69,8 @@ class Moderator:
         self.trouble: str | None = None
         READ_AT.set_to_current_time()
         self._reloading = Lock()
+        from agent.chat_model import chat_model  # LangChain's takes a second: commands that judge nothing do without
+
         self._model = chat_model(settings)
         self._log, self._cache = DecisionLog(settings), open_cache(settings)
         self._commits = GroupCommit(self._log.write_all)

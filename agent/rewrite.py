@@ -12,15 +12,17 @@ import json
 import logging
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_openai import ChatOpenAI
 
 from agent.compose import is_plain
 from agent.concepts import Window
 from agent.detect import Reading
 from agent.llm import LLMUnavailableError
+
+if TYPE_CHECKING:
+    from langchain_openai import ChatOpenAI
 
 log = logging.getLogger("propriety")
 

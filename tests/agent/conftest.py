@@ -7,8 +7,8 @@ import pytest
 from langchain_openai import ChatOpenAI
 from sqlalchemy import Engine
 
+from agent.chat_model import chat_model
 from agent.database import open_database
-from agent.llm import chat_model
 from agent.moderator import Moderator
 from agent.schema import Action, Category, PolicyRef, Severity, Span, Status, Verdict, Violation
 from agent.settings import Settings

@@ -14,8 +14,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 
+from agent.chat_model import chat_model
 from agent.judge import NO, YES, conversation, judge
-from agent.llm import LLMUnavailableError, chat_model
+from agent.llm import LLMUnavailableError
 from agent.moderator import Moderator
 from agent.policy import Policy
 from agent.policy_files import load_policies

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from agent.llm import LLMHangsError, chat_model
+from agent.chat_model import chat_model
+from agent.llm import LLMHangsError
 from agent.settings import Settings
 
 
