@@ -63,14 +63,14 @@ class Moderator:
 
         `seen` is the `stamp` of the files when they were last read, `trouble` what was wrong with them then.
         """
+        from agent.chat_model import chat_model  # LangChain takes a second, and most commands do without
+
         self.settings, self._encoder = settings, load_encoder(settings.encoder)
         self.seen = stamp(settings.policies_dir)
         self._book = Rulebook(settings.policies_dir, settings.data_dir, self._encoder, policies)
         self.trouble: str | None = None
         READ_AT.set_to_current_time()
         self._reloading = Lock()
-        from agent.chat_model import chat_model  # LangChain's takes a second: commands that judge nothing do without
-
         self._model = chat_model(settings)
         self._log, self._cache = DecisionLog(settings), open_cache(settings)
         self._commits = GroupCommit(self._log.write_all)
