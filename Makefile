@@ -46,7 +46,7 @@ audit: $(VENV)/.installed-dev ## Ask PyPI whether a pinned dependency has a know
 	fi
 
 weights: $(VENV)/.installed ## Fetch and convert the embedded LLM, where it is the one that is used
-	@$(BIN)/python -m agent.embedded
+	@$(BIN)/python -m agent.models
 
 secrets: secrets/db_password secrets/database_url secrets/grafana_password ## Make the passwords that docker compose reads
 

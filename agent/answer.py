@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from agent.decide import Decision, stronger
-from agent.detect import Reading
-from agent.policy import Policy
-from agent.schema import Action, PolicyRef, Status, Verdict, Violation
+from agent.judge.detect import Reading
+from agent.policy.model import Policy
+from propriety.verdict import Action, PolicyRef, Status, Verdict, Violation
 
 
 class Outcome(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.policy import Policy
-from agent.schema import Action, Knobs, Severity, Violation
+from agent.policy.model import Policy
+from propriety.verdict import Action, Knobs, Severity, Violation
 
 
 class Decision(NamedTuple):

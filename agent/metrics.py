@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from agent.schema import Action, Status, Verdict
+from propriety.verdict import Action, Status, Verdict
 
 # From an answer of the cache to an LLM on a CPU that rewrites under load.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

@@ -11,30 +11,30 @@ from dataclasses import dataclass
 from threading import Lock
 
 from agent.answer import Outcome, answer, undetected
-from agent.cache import cache_key, open_cache
-from agent.compose import BadPromptError as BadPromptError
-from agent.compose import composed
-from agent.concepts import ConceptIndex
-from agent.database import try_writing
+from agent.api.readiness import Probe
 from agent.decide import decide
-from agent.detect import CLEARLY_UNSAFE, Reading, detect
-from agent.encoder import load_encoder
-from agent.exemplars import Exemplars, follow
-from agent.group_commit import GroupCommit
-from agent.judge import judge
-from agent.logs import log_decision
+from agent.judge.detect import CLEARLY_UNSAFE, Reading, detect
+from agent.judge.exemplars import Exemplars, follow
+from agent.judge.question import judge
 from agent.metrics import BROKEN, READ_AT, STEP_SECONDS, count_decision
-from agent.normalise import hides, variants
-from agent.policy import BASE, Policy, Rule
-from agent.policy_files import PolicyError, lookup
-from agent.ready import Probe
-from agent.record import DecisionLog
-from agent.reviews import Review, Reviewed, Reviews
+from agent.policy.files import PolicyError, lookup
+from agent.policy.model import BASE, Policy, Rule
+from agent.prompt.compose import BadPromptError as BadPromptError
+from agent.prompt.compose import composed
+from agent.prompt.normalise import hides, variants
+from agent.retrieval.concepts import ConceptIndex
+from agent.retrieval.encoder import load_encoder
+from agent.retrieval.rulebook import Rulebook, stamp
 from agent.rewrite import rewrite
-from agent.rulebook import Rulebook, stamp
-from agent.schema import Action, Category, ChatMessage, Detector, Status, Verdict
 from agent.settings import Settings
-from agent.tracing import step
+from agent.store.cache import cache_key, open_cache
+from agent.store.database import try_writing
+from agent.store.decisions import DecisionLog
+from agent.store.group_commit import GroupCommit
+from agent.store.reviews import Review, Reviewed, Reviews
+from propriety.telemetry.logs import log_decision
+from propriety.telemetry.tracing import step
+from propriety.verdict import Action, Category, ChatMessage, Detector, Status, Verdict
 
 log = logging.getLogger("propriety")
 
@@ -63,7 +63,7 @@ class Moderator:
 
         `seen` is the `stamp` of the files when they were last read, `trouble` what was wrong with them then.
         """
-        from agent.chat_model import chat_model  # LangChain takes a second, and most commands do without
+        from agent.judge.chat_model import chat_model  # LangChain takes a second, and most commands do without
 
         self.settings, self._encoder = settings, load_encoder(settings.encoder)
         self.seen = stamp(settings.policies_dir)
@@ -176,7 +176,7 @@ class Moderator:
         """What the LLM alone says of a prompt under one rule, as `judge` returns it. For checking a rule.
 
         Raises:
-            agent.llm.LLMUnavailableError: as `judge`.
+            agent.judge.errors.LLMUnavailableError: as `judge`.
         """
         return (await judge(self._model, policy, [rule], prompt))[rule.id]
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from agent.compose import is_plain
-from agent.concepts import Window
-from agent.detect import Reading
-from agent.llm import LLMUnavailableError
+from agent.judge.detect import Reading
+from agent.judge.errors import LLMUnavailableError
+from agent.prompt.compose import is_plain
+from agent.retrieval.concepts import Window
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI

@@ -19,7 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from agent.schema import Detector
+from propriety.verdict import Detector
 
 
 class LogFormat(StrEnum):

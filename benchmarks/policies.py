@@ -8,9 +8,9 @@ import time
 import psutil
 import typer
 
-from agent.cli.terminal import read_settings
-from agent.encoder import load_encoder
-from agent.rulebook import Rulebook
+from agent.retrieval.encoder import load_encoder
+from agent.retrieval.rulebook import Rulebook
+from agent.terminal.console import read_settings
 from benchmarks.asking import heading, megabytes, row
 
 SHOWN = 15

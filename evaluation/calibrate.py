@@ -1,4 +1,4 @@
-"""Fit the constants of `agent/detect.py` on labelled prompts: `python -m evaluation.calibrate --data DIR --set NAME …`.
+"""Fit the constants of `agent/judge/detect.py` on labelled prompts: `python -m evaluation.calibrate --data DIR --set NAME …`.
 
 Two logistic regressions, as one unsafe prompt in three: the neighbours' margin alone, and the judge's log-odds with the
 neighbours' beside them, the weight of these found by search, since the riskiest rule counts and that is no sum. Printed
@@ -15,15 +15,15 @@ import numpy as np
 import typer
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
-from agent import detect
-from agent.cli.journal import written
-from agent.cli.terminal import each_missing, noted_once
+from agent.judge import detect
 from agent.moderator import Moderator
-from agent.policy import Policy
-from agent.schema import Detector, Strict
+from agent.policy.model import Policy
+from agent.terminal.console import each_missing, noted_once
+from agent.terminal.journal import written
 from evaluation.command import Data, Locale, Output, Seed, begin
 from evaluation.measures import Floats, calibration_weights, expected_calibration_error
 from evaluation.text import Id, Row, Sets
+from propriety.verdict import Detector, Strict
 
 HEADING = """\
 | neighbours / judge | JUDGE_WEIGHT | NEIGHBOUR_WEIGHT | BIAS | log loss | ECE | ECE, set left out |

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.terminal import fail, load_moderator, policy_of, read_settings
 from agent.moderator import Moderator
-from agent.policy import Policy
+from agent.policy.model import Policy
+from agent.terminal.console import fail, load_moderator, policy_of, read_settings
 from evaluation.text import DataError, Sets, read_sets, sample
 
 Data = Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of the sets, one *.jsonl each.")]

@@ -14,11 +14,11 @@ from typing import Annotated, TypeVar
 import typer
 from pydantic import TypeAdapter
 
-from agent.cli.policy_test import met
-from agent.cli.terminal import each, load_moderator, noted_once, policy_of, read_settings
 from agent.moderator import Moderator
-from agent.policy import Expectation, Policy, PolicyTest
-from agent.schema import ChatMessage, Detector, Strict
+from agent.policy.model import Expectation, Policy, PolicyTest
+from agent.terminal.console import each, load_moderator, noted_once, policy_of, read_settings
+from cli.policy.test import met
+from propriety.verdict import ChatMessage, Detector, Strict
 
 PROMPTS = Path(__file__).parent / "prompts"
 Item = TypeVar("Item")

@@ -13,15 +13,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from agent.cli.journal import JournalError, earlier
-from agent.cli.terminal import each_missing, fail, noted_once
 from agent.moderator import BadPromptError, Moderator
-from agent.policy import Policy
-from agent.schema import Detector, Status, Strict
+from agent.policy.model import Policy
+from agent.terminal.console import each_missing, fail, noted_once
+from agent.terminal.journal import JournalError, earlier
 from evaluation.command import Data, Locale, Output, Seed, begin
 from evaluation.measures import Floats, roc_auc
 from evaluation.obfuscations import OBFUSCATIONS
 from evaluation.text import Id, Row, Sets
+from propriety.verdict import Detector, Status, Strict
 
 PLAIN = "plain"
 

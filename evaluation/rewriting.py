@@ -15,13 +15,13 @@ import numpy as np
 import py3langid  # type: ignore[import-untyped]
 import typer
 
-from agent.cli.journal import written
-from agent.cli.terminal import each_missing, fail, noted_once
 from agent.moderator import BadPromptError, Moderator
-from agent.policy import Policy
-from agent.schema import Action, ChatMessage, Detector, Status, Strict, Verdict
+from agent.policy.model import Policy
+from agent.terminal.console import each_missing, fail, noted_once
+from agent.terminal.journal import written
 from evaluation.command import Data, Locale, Output, Seed, begin
 from evaluation.text import Id, Row, Sets
+from propriety.verdict import Action, ChatMessage, Detector, Status, Strict, Verdict
 
 FAITHFUL = 0.8
 

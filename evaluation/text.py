@@ -15,8 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
 from agent.moderator import BadPromptError, Moderator
-from agent.policy import Policy
-from agent.schema import Detector, Probability, Status, Strict
+from agent.policy.model import Policy
 from evaluation.measures import (
     Discrimination,
     Estimate,
@@ -25,6 +24,7 @@ from evaluation.measures import (
     expected_calibration_error,
     share,
 )
+from propriety.verdict import Detector, Probability, Status, Strict
 
 Id = StrictStr | StrictInt
 

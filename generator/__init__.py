@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from generator.dual_latent import dual_latent
+    from generator.method.dual_latent import dual_latent
     from generator.pipeline import Drawing, draw, load
-    from generator.schema import DrawRequest
+    from propriety.drawing import DrawRequest
 
 __all__ = ["DrawRequest", "Drawing", "draw", "dual_latent", "load"]
 

@@ -23,7 +23,7 @@ def main(
 ) -> None:
     """Time one call at a time, the settings in turn, so that a busy machine slows all alike."""
     from generator.pipeline import draw_batch, load, plan
-    from generator.schema import DrawRequest
+    from propriety.drawing import DrawRequest
 
     pipe = load(model)
     requests = {

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from generator.detector import THRESHOLD, Detector, opennsfw
 from generator.pipeline import Drawing, Planned, draw_batch, model_name, plan
-from generator.schema import Parameters
+from propriety.drawing import Parameters
+from propriety.pictures.detector import THRESHOLD, Detector, opennsfw
 
 
 @dataclass(frozen=True, slots=True)

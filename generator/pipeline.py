@@ -12,10 +12,10 @@ import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, DPMSolverMultistepScheduler, EulerDiscreteScheduler
 from PIL.Image import Image
 
-from generator.dual_latent import dual_latent
-from generator.families import family_of
-from generator.schedule import Clock, UnsupportedPipelineError, check_sampler, denoiser_rows
-from generator.schema import IMAGES_AT_ONCE, CannotDrawError, DrawRequest, Parameters, Sampler, Variant
+from generator.method.dual_latent import dual_latent
+from generator.method.families import family_of
+from generator.method.schedule import Clock, UnsupportedPipelineError, check_sampler, denoiser_rows
+from propriety.drawing import IMAGES_AT_ONCE, CannotDrawError, DrawRequest, Parameters, Sampler, Variant
 
 DEMO = Path(__file__).parent / "demo_model" / "weights"
 DEMO_GUIDANCE = 4.0

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agent.logs import request_id
-from generator.schema import IMAGES_AT_ONCE
+from propriety.drawing import IMAGES_AT_ONCE
+from propriety.telemetry.logs import request_id
 
 if TYPE_CHECKING:
     from generator.last_look import Blocked

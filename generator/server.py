@@ -44,12 +44,12 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Discriminator, Tag
 from starlette.exceptions import HTTPException
 
-from agent.logs import Logged, configure_logs, request_id
 from agent.settings import LogFormat
-from agent.tracing import trace_to
 from generator.queue import ClosingError, Queue, QueueFullError
-from generator.schema import MAX_IMAGES, CannotDrawError, DrawBatch, DrawRequest, DrawResponse, Health
 from generator.worker import NotReadyError, Worker
+from propriety.drawing import MAX_IMAGES, CannotDrawError, DrawBatch, DrawRequest, DrawResponse, Health
+from propriety.telemetry.logs import Logged, configure_logs, request_id
+from propriety.telemetry.tracing import trace_to
 
 log = logging.getLogger("generator")
 

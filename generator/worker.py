@@ -7,13 +7,13 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from generator.schema import DrawRequest, DrawResponse, Health
+from propriety.drawing import DrawRequest, DrawResponse, Health
 
 if TYPE_CHECKING:  # torch and diffusers take seconds to import, in which the worker already answers that it loads
-    from generator.detector import Detector
     from generator.last_look import Blocked
     from generator.pipeline import Drawing, Planned
-    from generator.provenance import Seal
+    from propriety.pictures.detector import Detector
+    from propriety.pictures.provenance import Seal
 
 
 class NotReadyError(RuntimeError):
@@ -40,8 +40,8 @@ class Worker:
         """
         Args:
             model, fast: as `generator.pipeline.load`.
-            detector: "module:function" that makes a `generator.detector.Detector`, instead of the model's usual one.
-            certificate, key: as `generator.provenance.Seal`.
+            detector: "module:function" that makes a `propriety.pictures.detector.Detector`, instead of the model's usual one.
+            certificate, key: as `propriety.pictures.provenance.Seal`.
         """
         self.model = model
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="draw")
@@ -79,7 +79,7 @@ class Worker:
     def answer(self, outcomes: Sequence["Drawing | Blocked"], requests: Sequence[DrawRequest]) -> DrawResponse:
         """The outcomes as files, each with the request that it belongs to."""
         from generator.last_look import Blocked
-        from generator.provenance import facts
+        from propriety.pictures.provenance import facts
 
         seal = self.loading.result().seal
         files = [
@@ -96,7 +96,7 @@ class Worker:
 def _load(model: str, fast: bool, detector: str | None, certificate: Path | None, key: Path | None) -> Loaded:
     from generator.last_look import detector_for
     from generator.pipeline import load
-    from generator.provenance import Seal
+    from propriety.pictures.provenance import Seal
 
     seal = Seal(certificate, key)
     pipe = load(model, fast)

@@ -18,7 +18,7 @@ import hypothesis
 import pytest
 from sqlalchemy import create_engine, text
 
-from agent.embedded.prepare import server_command, server_environment
+from agent.models.prepare import server_command, server_environment
 from agent.settings import EMBEDDED_LLM, Settings
 
 ROOT = Path(__file__).parents[1]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.policy_test import met, verdicts_on
 from agent.moderator import BLOCKED_UNJUDGED, Moderator
-from agent.policy_files import load_policies
-from agent.schema import Action, ChatMessage, Detector, Status
+from agent.policy.files import load_policies
 from agent.settings import Settings
+from cli.policy.test import met, verdicts_on
+from propriety.verdict import Action, ChatMessage, Detector, Status
 
 HELD = 0.95
 PATIENCE_S = 600  # a cold LLM on two cores reads the rules of sixteen prompts first

@@ -16,13 +16,13 @@ from starlette.types import Scope as Connection
 
 from agent.api.errors import CLOSE, ApiError, answered
 from agent.api.limits import Limits
-from agent.database import AWAY
 from agent.moderator import Moderator
-from agent.policy_files import UnknownLocaleError, lookup
-from agent.schema import Detector
-from agent.sessions import Sessions
+from agent.policy.files import UnknownLocaleError, lookup
 from agent.settings import is_loopback
-from agent.tenants import ANYONE, HINT, Scope, Tenant, Tenants
+from agent.store.conversations import Sessions
+from agent.store.database import AWAY
+from agent.store.tenants import ANYONE, HINT, Scope, Tenant, Tenants
+from propriety.verdict import Detector
 
 OVERLAY = "-x-"
 OPEN = {"/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}  # to whoever asks

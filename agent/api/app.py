@@ -8,35 +8,25 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from agent.api import (
-    batches,
-    chat,
-    conversations,
-    errors,
-    files,
-    images,
-    moderations,
-    observe,
-    policies,
-    reviews,
-    verdicts,
-)
+from agent.api import errors
 from agent.api.access import KeyFirst
-from agent.api.batch_worker import batches_worked
-from agent.api.headers import Headers
+from agent.api.background.batch_worker import batches_worked
+from agent.api.background.reload import policies_watched
 from agent.api.limits import Limits, Traffic
-from agent.api.observe import Observed
-from agent.api.reload import policies_watched
-from agent.batch_work import BatchWork
-from agent.batches import Batches
-from agent.database import open_database, try_writing
-from agent.files import Files
-from agent.logs import Logged, configure_logs
+from agent.api.middleware import observe
+from agent.api.middleware.headers import Headers
+from agent.api.middleware.observe import Observed
+from agent.api.routes import batches, chat, conversations, files, images, moderations, policies, reviews, verdicts
 from agent.moderator import Moderator
-from agent.sessions import Sessions
 from agent.settings import Settings
-from agent.tenants import Tenants
-from agent.tracing import trace_to
+from agent.store.batch_work import BatchWork
+from agent.store.batches import Batches
+from agent.store.conversations import Sessions
+from agent.store.database import open_database, try_writing
+from agent.store.files import Files
+from agent.store.tenants import Tenants
+from propriety.telemetry.logs import Logged, configure_logs
+from propriety.telemetry.tracing import trace_to
 
 log = logging.getLogger("propriety")
 

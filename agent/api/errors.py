@@ -16,11 +16,11 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent.api.headers import HEADERS
-from agent.database import AWAY
-from agent.logs import request_id
+from agent.api.middleware.headers import HEADERS
 from agent.metrics import REFUSED
-from agent.schema import Strict, Verdict
+from agent.store.database import AWAY
+from propriety.telemetry.logs import request_id
+from propriety.verdict import Strict, Verdict
 
 log = logging.getLogger("propriety")
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 from agent.api.errors import ApiError
-from agent.tenants import Tenant
+from agent.store.tenants import Tenant
 
 PATIENCE_S = 1.5  # a day of it is a batch of 50,000 lines, so that one ends where it is never quiet
 UPLOADS = 4

@@ -16,8 +16,8 @@ from generator.demo_model.captions import (
     words,
 )
 from generator.demo_model.classifier import HYBRID, LABELS, load, probabilities
-from generator.detector import BatchDetector
-from generator.schema import DrawRequest
+from propriety.drawing import DrawRequest
+from propriety.pictures.detector import BatchDetector
 
 CAN_OFFEND = {
     "object": ("wine glass", "cigarette", "gun", "knife"),

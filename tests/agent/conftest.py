@@ -7,11 +7,11 @@ import pytest
 from langchain_openai import ChatOpenAI
 from sqlalchemy import Engine
 
-from agent.chat_model import chat_model
-from agent.database import open_database
+from agent.judge.chat_model import chat_model
 from agent.moderator import Moderator
-from agent.schema import Action, Category, PolicyRef, Severity, Span, Status, Verdict, Violation
 from agent.settings import Settings
+from agent.store.database import open_database
+from propriety.verdict import Action, Category, PolicyRef, Severity, Span, Status, Verdict, Violation
 
 HEAD = """\
 locale: base

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.decide import decide, stronger
-from agent.policy_files import load_policies
-from agent.schema import Action, Category, Knobs, Severity, Violation
+from agent.policy.files import load_policies
 from agent.settings import Settings
+from propriety.verdict import Action, Category, Knobs, Severity, Violation
 
 BASE = load_policies(Settings().policies_dir)["base"]
 violations = st.builds(

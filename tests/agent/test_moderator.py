@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from agent.moderator import Moderator
-from agent.policy_files import lookup
-from agent.schema import Detector
+from agent.policy.files import lookup
 from agent.settings import Settings
 from evaluation.obfuscations import OBFUSCATIONS
+from propriety.verdict import Detector
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 from langchain_openai import ChatOpenAI
 
-from agent.concepts import Concept, Window
-from agent.detect import Reading
-from agent.llm import LLMUnavailableError
+from agent.judge.detect import Reading
+from agent.judge.errors import LLMUnavailableError
 from agent.moderator import Moderator
+from agent.retrieval.concepts import Concept, Window
 from agent.rewrite import TELLING_WINDOWS, Swap, reworded, rewrite, swaps
-from agent.schema import Action, Category, ChatMessage, Detector, Severity, Span, Status, Violation
+from propriety.verdict import Action, Category, ChatMessage, Detector, Severity, Span, Status, Violation
 
 PROMPT = "a woman holding a wine glass on a beach"
 JUICE, TEA = "a glass of juice", "a cup of tea"

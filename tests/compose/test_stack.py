@@ -17,8 +17,8 @@ import httpx
 import pytest
 from rich.console import Console
 
-from agent.demo import LOCALES, show_demo
 from agent.settings import Settings
+from agent.stack.sample import LOCALES, show_demo
 
 pytestmark = pytest.mark.compose
 
@@ -150,7 +150,7 @@ def test_the_sample_conversation_is_held_and_drawn(stack: Stack, key: str, tmp_p
 def test_prometheus_finds_figures_for_every_panel_and_every_alert(stack: Stack, key: str) -> None:
     (stack.folder / "secrets" / "metrics_key").write_text(stack.new_key("prometheus", "--scope", "metrics"))
     stack.compose("--profile", "observability", "up", "--detach", "--wait", "prometheus")
-    dashboard = json.loads((ROOT / "agent/observability/grafana/dashboards/propriety.json").read_text())
+    dashboard = json.loads((ROOT / "deploy/observability/grafana/dashboards/propriety.json").read_text())
     asked = {target["expr"] for panel in dashboard["panels"] for target in panel["targets"]}
     with httpx.Client(base_url=stack.url("PROMETHEUS_PORT"), trust_env=False) as prometheus:
 

@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
-from agent.concepts import concepts_under, load_bank
-from agent.policy_files import load_policies, lookup
-from agent.schema import Category
+from agent.policy.files import load_policies, lookup
+from agent.retrieval.concepts import concepts_under, load_bank
 from agent.settings import Settings
 from evaluation.judgement import Conversation, Prompt, _without, read_prompts
+from propriety.verdict import Category
 
 LEAST = {"artefacts": 200, "sounds_unsafe": 200, "flips": 80}
 POLICIES = load_policies(Settings().policies_dir)

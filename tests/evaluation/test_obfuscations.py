@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.normalise import variants
+from agent.prompt.normalise import variants
 from evaluation.obfuscations import OBFUSCATIONS
 
 PROMPT = "a woman holding a glass of wine beside an old man on the beach"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.schema import Status
 from evaluation.text import DataError, Row, Score, calibration_over, read_sets, report, sample
+from propriety.verdict import Status
 
 
 def rows(*given: tuple[str, str]) -> list[Row]:

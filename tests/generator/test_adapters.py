@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from generator.dual_latent import dual_latent
+from generator.method.dual_latent import dual_latent
 
 STEPS = 6
 X, XI = "wine", "some juice"

@@ -8,7 +8,7 @@ from PIL import Image
 
 from generator.last_look import Blocked, draw_seen
 from generator.pipeline import Drawing, load, plan
-from generator.schema import DrawRequest
+from propriety.drawing import DrawRequest
 
 STRONGER = [{"wxi": 0.75, "tau_gc": 0.5}, {"wxi": 1.0, "tau_gc": 0.0}]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from generator.pipeline import ModelNotFoundError, draw, draw_batch, load, plan
-from generator.schema import CannotDrawError, DrawRequest
+from propriety.drawing import CannotDrawError, DrawRequest
 
 
 def request(**fields: Any) -> DrawRequest:

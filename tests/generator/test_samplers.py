@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from generator.dual_latent import UnsupportedPipelineError, dual_latent
-from generator.rows import fuse
-from generator.schedule import SAMPLERS, Clock
+from generator.method.dual_latent import UnsupportedPipelineError, dual_latent
+from generator.method.rows import fuse
+from generator.method.schedule import SAMPLERS, Clock
 
 STEPS = 8
 X, XI = "wine", "juice"

@@ -17,9 +17,9 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from generator.detector import Detector
 from generator.server import Server, create_app
 from generator.worker import Worker
+from propriety.pictures.detector import Detector
 
 DUAL = {"prompt": "wine", "safe_prompt": "juice", "wxi": 0.5, "tau_gc": 0.5, "seed": 7, "steps": 2}
 SLOW = {"prompt": "sun", "steps": 150, "n": 8, "seed": 1}

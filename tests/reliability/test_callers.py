@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from agent.database import open_database
-from agent.schema import Detector
-from agent.tenants import Scope, Tenants, Terms
+from agent.store.database import open_database
+from agent.store.tenants import Scope, Tenants, Terms
+from propriety.verdict import Detector
 
 LEAVING, SOON_S = 20, 10.0
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agent.database import open_database
-from agent.tenants import REMEMBERED_S, Scope, Tenants, Terms
+from agent.store.database import open_database
+from agent.store.tenants import REMEMBERED_S, Scope, Tenants, Terms
 
 PER_MINUTE, A_TOKEN_S = 6, 10.0
 AHEAD, BACK = "+86400", "-86400"

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
-from agent.database import open_database
-from agent.schema import Detector
-from agent.tenants import Scope, Tenants, Terms
+from agent.store.database import open_database
+from agent.store.tenants import Scope, Tenants, Terms
+from propriety.verdict import Detector
 
 TENANTS, EACH, ITS_OWN = 20, 50, 20
 LOCALES = "ar-SA", "de-DE"

@@ -16,10 +16,21 @@ from fastapi.responses import JSONResponse
 
 from agent.api.app import create_app
 from agent.moderator import BadPromptError, Moderator
-from agent.policy_files import load_policies
-from agent.rulebook import stamp
-from agent.schema import Action, Category, ChatMessage, Detector, PolicyRef, Severity, Span, Status, Verdict, Violation
+from agent.policy.files import load_policies
+from agent.retrieval.rulebook import stamp
 from agent.settings import Settings
+from propriety.verdict import (
+    Action,
+    Category,
+    ChatMessage,
+    Detector,
+    PolicyRef,
+    Severity,
+    Span,
+    Status,
+    Verdict,
+    Violation,
+)
 
 
 class ByWord:

@@ -14,12 +14,12 @@ from rich.console import Console
 
 from agent.api.app import create_app
 from agent.api.errors import MAX_BODY
-from agent.database import open_database
-from agent.demo import show_demo
-from agent.preflight import StartError
-from agent.schema import Detector
 from agent.settings import Settings
-from agent.tenants import Scope, Tenants, Terms
+from agent.stack.preflight import StartError
+from agent.stack.sample import show_demo
+from agent.store.database import open_database
+from agent.store.tenants import Scope, Tenants, Terms
+from propriety.verdict import Detector
 
 BOTH = [Scope.MODERATE, Scope.DRAW]
 

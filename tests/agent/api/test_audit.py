@@ -10,10 +10,10 @@ import httpx
 from sqlalchemy import text
 
 from agent.api.app import create_app
-from agent.database import open_database
 from agent.moderator import Moderator
-from agent.record import DecisionLog
 from agent.settings import Settings
+from agent.store.database import open_database
+from agent.store.decisions import DecisionLog
 
 ANSWERED_FIRST = 30
 

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agent.database import open_database
-from agent.schema import Detector
-from agent.tenants import Scope, Tenants, Terms
+from agent.store.database import open_database
+from agent.store.tenants import Scope, Tenants, Terms
+from propriety.verdict import Detector
 
 # What a document cannot say, such as which locale there is, is refused with 400 too.
 TOO_STRICT = "positive_data_acceptance"

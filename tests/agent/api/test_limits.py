@@ -5,7 +5,7 @@ import pytest
 from agent.api import limits as module
 from agent.api.errors import ApiError
 from agent.api.limits import Limits, Traffic
-from agent.tenants import ANYONE, Scope, Tenant, Terms
+from agent.store.tenants import ANYONE, Scope, Tenant, Terms
 
 
 @pytest.fixture

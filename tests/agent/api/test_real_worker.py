@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from agent.api.app import create_app
-from agent.api.order import Drawn, Order
-from generator.schema import DrawRequest, DrawResponse
+from agent.api.drawing.order import Drawn, Order
 from generator.server import create_app as create_worker
 from generator.worker import Worker
+from propriety.drawing import DrawRequest, DrawResponse
 
 
 @pytest.fixture(scope="module")

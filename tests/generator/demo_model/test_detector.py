@@ -8,10 +8,10 @@ import pytest
 from generator.demo_model.classifier import hybrid
 from generator.demo_model.detector import demo_detector, swimsuit_detector, written_out
 from generator.demo_model.scenes import ATTRIBUTES, Scene, draw
-from generator.detector import THRESHOLD, Detector, look
 from generator.last_look import Blocked, draw_seen
 from generator.pipeline import Drawing, load, plan
-from generator.schema import DrawRequest, Knobs
+from propriety.drawing import DrawRequest, Knobs
+from propriety.pictures.detector import THRESHOLD, Detector, look
 
 
 def rewritten(prompt: str, safe_prompt: str | None) -> DrawRequest:

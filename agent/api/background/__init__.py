@@ -1,0 +1,1 @@
+"""What runs beside the requests: batches, and watching the policy files."""

@@ -1,0 +1,130 @@
+"""`/v1/batches`: many requests from a file, answered beside live traffic, in OpenAI's shapes."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+
+from agent.api.access import Asker, Caller
+from agent.api.errors import ApiError
+from agent.api.fields import Id, Text
+from agent.api.routes.files import Listed, Page, Paging, found_file, page, refused, unix_seconds
+from agent.store.batch_lines import Endpoint
+from agent.store.batches import BatchRow
+from agent.store.files import BulkError
+from propriety.verdict import Strict
+
+router = APIRouter()
+
+Key = Annotated[Text, Field(max_length=64)]
+Value = Annotated[Text, Field(max_length=512)]
+Metadata = Annotated[dict[Key, Value], Field(max_length=16)]
+
+
+class BatchRequest(Strict):
+    """OpenAI's fields."""
+
+    input_file_id: Id
+    endpoint: Endpoint
+    completion_window: Literal["24h"]
+    metadata: Metadata | None = None
+
+
+class RequestCounts(Strict):
+    """`completed` are in the output file, `failed` in the error file."""
+
+    total: int
+    completed: int
+    failed: int
+
+
+class Batch(Listed):
+    """OpenAI's batch object; times are Unix seconds. `validating` is one whose turn has not come."""
+
+    object: Literal["batch"] = "batch"
+    endpoint: Endpoint
+    errors: None = None
+    input_file_id: str
+    completion_window: Literal["24h"] = "24h"
+    status: Literal["validating", "in_progress", "completed", "expired", "cancelling", "cancelled"]
+    output_file_id: str | None
+    error_file_id: str | None
+    created_at: int
+    in_progress_at: int | None
+    expires_at: int
+    finalizing_at: int | None = None
+    completed_at: int | None = None
+    failed_at: None = None
+    expired_at: int | None = None
+    cancelling_at: int | None
+    cancelled_at: int | None = None
+    request_counts: RequestCounts
+    metadata: dict[str, str] | None
+
+
+@router.post("/v1/batches")
+async def create(caller: Asker, request: Request, body: BatchRequest) -> Batch:
+    """Have each request of a file answered within a day."""
+    row = await found_file(caller, request, body.input_file_id, "input_file_id")
+    if row.purpose != "batch":
+        message = f"input_file_id: {row.id!r} is what a batch gave; send in a file with the purpose 'batch'."
+        raise ApiError(400, message, "invalid_file", "input_file_id")
+    make = request.app.state.batches.create
+    try:
+        return _batch(await asyncio.to_thread(make, caller.tenant.name, row, body.endpoint, body.metadata))
+    except BulkError as error:
+        raise refused(error, "input_file_id") from None
+
+
+@router.get("/v1/batches")
+async def batches(caller: Asker, request: Request, asked: Annotated[Paging, Query()]) -> Page[Batch]:
+    """The caller's own, newest first."""
+    listed = request.app.state.batches.listed
+    found = await asyncio.to_thread(listed, caller.tenant.name, asked.after, asked.limit + 1)
+    return Page(**page([_batch(row) for row in found], asked.limit))
+
+
+@router.get("/v1/batches/{batch_id}")
+async def batch(caller: Asker, request: Request, batch_id: Id) -> Batch:
+    """One of the caller's own."""
+    return _batch(await _found(caller, request, batch_id))
+
+
+@router.post("/v1/batches/{batch_id}/cancel")
+async def cancel(caller: Asker, request: Request, batch_id: Id) -> Batch:
+    """Ask no further line; what was answered stays."""
+    row = await _found(caller, request, batch_id)
+    if not await asyncio.to_thread(request.app.state.batches.cancel, caller.tenant.name, batch_id):
+        raise ApiError(409, f"The batch {batch_id} is {row.status} already.", "batch_ended", "batch_id")
+    return _batch(await _found(caller, request, batch_id))
+
+
+async def _found(caller: Caller, request: Request, batch_id: str) -> BatchRow:
+    row: BatchRow | None = await asyncio.to_thread(request.app.state.batches.find, caller.tenant.name, batch_id)
+    if row is None:
+        raise ApiError(404, f"There is no batch {batch_id!r} of yours.", "not_found", "batch_id")
+    return row
+
+
+def _batch(row: BatchRow) -> Batch:
+    ended: dict[str, Any] = {"output_file_id": None, "error_file_id": None}
+    if row.ended_at is not None:
+        ended = {"output_file_id": row.output_file_id, "error_file_id": row.error_file_id,
+                 "finalizing_at": _seconds(row.ended_at), f"{row.status}_at": _seconds(row.ended_at)}  # fmt: skip
+    return Batch.model_validate(
+        {
+            **ended, "id": row.id, "endpoint": row.endpoint, "input_file_id": row.input_file_id, "status": row.status,
+            "created_at": _seconds(row.created_at), "in_progress_at": _seconds(row.in_progress_at),
+            "expires_at": _seconds(row.expires_at), "cancelling_at": _seconds(row.cancelling_at),
+            "request_counts": {"total": row.total, "completed": row.completed, "failed": row.failed},
+            "metadata": row.notes,
+        }
+    )  # fmt: skip
+
+
+def _seconds(moment: dt.datetime | None) -> int | None:
+    return None if moment is None else unix_seconds(moment)

@@ -1,0 +1,134 @@
+"""The detectors: neighbours alone, the judge on the rules that the neighbours bring up, and the cascade of both."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent.judge.errors import LLMUnavailableError
+from agent.judge.question import judge
+from agent.policy.model import Policy, Rule
+from agent.retrieval.concepts import ConceptIndex, Window
+from propriety.verdict import Detector, Status, Violation
+
+if TYPE_CHECKING:
+    from langchain_openai import ChatOpenAI
+
+log = logging.getLogger("propriety")
+
+FLAGGED = 0.5
+STRICT = 0.33  # with the LLM gone
+CLEARLY_SAFE, CLEARLY_UNSAFE = 0.127, 0.954  # between them the cascade asks the LLM
+MOST_ASKED = 5  # rules for one prompt; with three, ROC-AUC between ToxicBench's twins is .04 less
+# Chosen on rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, on evaluation/prompts, and by the tests that
+# policies carry: docs/judge.md.
+# Margin at even odds, not 0 since the best of many windows is biased upwards; and what moves the odds by e.
+MARGIN_AT_EVEN, MARGIN_SCALE = 0.012, 0.0171
+# Log-odds of judge and neighbours add up, so that an injected instruction, which moves the judge alone, is held back.
+JUDGE_WEIGHT, NEIGHBOUR_WEIGHT, MOST_NEIGHBOUR_ODDS, BIAS = 0.35, 1.0, 2.63, -0.263
+SPANS_KEPT = 1
+
+
+class Reading(NamedTuple):
+    """What a detector made of a prompt; `score` in [0, 1] is the highest risk of any rule.
+
+    `near` is the neighbours' risk by rule, `answers` what the judge said of those rules that it was asked about.
+    """
+
+    violations: list[Violation]
+    score: float
+    found: Mapping[str, Sequence[Window]] = {}
+    near: Mapping[str, float] = {}
+    answers: Mapping[str, float] = {}
+    status: Status = Status.OK
+
+
+async def detect(text: str, policy: Policy, detector: Detector, index: ConceptIndex, model: ChatOpenAI) -> Reading:
+    """Read one text under a policy; with the LLM gone the neighbours answer, strictly, and `status` says so."""
+    found, beside = await asyncio.to_thread(index.search, text)
+    company = {rule_id: _risk(margin) for rule_id, margin in beside.items()}
+    near = _joined({rule_id: _risk(windows[0].margin) for rule_id, windows in found.items()}, company)
+    asked = _rules_to_ask(near, company, policy, detector)
+    if not asked:
+        return _reading(near, near, FLAGGED, found, policy)
+    try:
+        answers = await judge(model, policy, asked, text)
+    except LLMUnavailableError as error:
+        log.warning("degraded: %s", error)
+        return _reading(near, near, STRICT, found, policy)._replace(status=Status.DEGRADED)
+    kept = near if detector is Detector.CASCADE else {}
+    fused = {rule_id: _fused(answer, near.get(rule_id, 0.0)) for rule_id, answer in answers.items()}
+    return _reading(_joined({**kept, **fused}, company), near, FLAGGED, found, policy)._replace(answers=answers)
+
+
+def _rules_to_ask(
+    near: Mapping[str, float], company: Mapping[str, float], policy: Policy, detector: Detector
+) -> list[Rule]:
+    if detector is Detector.NEAREST:
+        return []
+    ranked = sorted(near, key=lambda rule_id: -near[rule_id])
+    if detector is Detector.CASCADE:
+        ranked = [rule_id for rule_id in ranked if CLEARLY_SAFE < near[rule_id] < CLEARLY_UNSAFE]
+    joint = [rule_id for rule_id in company if near.get(rule_id, 0.0) > CLEARLY_SAFE]
+    return [policy.rules_by_id[rule_id] for rule_id in dict.fromkeys([*ranked[:MOST_ASKED], *joint])]
+
+
+def _joined(risks: Mapping[str, float], company: Mapping[str, float]) -> dict[str, float]:
+    """A rule that is broken only in company is at risk no more than its company is."""
+    return {rule_id: min(risk, company.get(rule_id, 1.0)) for rule_id, risk in risks.items()}
+
+
+def _reading(
+    risks: Mapping[str, float],
+    near: Mapping[str, float],
+    threshold: float,
+    found: Mapping[str, Sequence[Window]],
+    policy: Policy,
+) -> Reading:
+    """The rule at the highest risk, and any further one that the neighbours find too: a judge that has seen one offence
+    says yes to others readily. A rule with `only_with` is named beside its company, which is at no lower risk."""
+    ranked = sorted(risks, key=lambda rule_id: -risks[rule_id])
+    violations = [
+        _violation(policy.rules_by_id[rule_id], risks[rule_id], found.get(rule_id, ()))
+        for rule_id in ranked
+        if risks[rule_id] >= threshold
+        and (rule_id == ranked[0] or near[rule_id] >= threshold or policy.rules_by_id[rule_id].only_with)
+    ]
+    return Reading(violations, max(risks.values(), default=0.0), found, near)
+
+
+def _violation(rule: Rule, risk: float, windows: Sequence[Window]) -> Violation:
+    return Violation(
+        rule_id=rule.id,
+        category=rule.category,
+        severity=rule.severity,
+        confidence=risk,
+        rationale=f"near “{windows[0].concept.text}”" if windows else rule.definition,
+        spans=[window.span for window in windows[:SPANS_KEPT]],
+    )
+
+
+def _risk(margin: float) -> float:
+    return _probability((margin - MARGIN_AT_EVEN) / MARGIN_SCALE)
+
+
+def _fused(judged: float, neighbours: float) -> float:
+    return _probability(JUDGE_WEIGHT * log_odds(judged) + NEIGHBOUR_WEIGHT * neighbour_odds(neighbours) + BIAS)
+
+
+def _probability(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-log_odds))
+
+
+def neighbour_odds(near: float) -> float:
+    """What the neighbours' risk of a rule adds to the judge's log-odds, before it is weighed: never much."""
+    return min(max(log_odds(near), -MOST_NEIGHBOUR_ODDS), MOST_NEIGHBOUR_ODDS)
+
+
+def log_odds(probability: float) -> float:
+    """ln p/(1-p), of a probability that is never quite 0 or 1."""
+    p = min(max(probability, 1e-4), 1 - 1e-4)
+    return math.log(p / (1 - p))

@@ -1,1 +1,0 @@
-"""Alembic's migrations of the database; `agent.database` runs them."""

@@ -1,8 +1,0 @@
-"""What Alembic runs around each migration: the transaction is its caller's."""
-
-from alembic import context
-
-from agent.database import Base
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
-context.run_migrations()

@@ -1,0 +1,1 @@
+"""Policies and concept bank as data: read from YAML, inherited, validated, looked up by locale."""

@@ -1,0 +1,197 @@
+"""What a policy is: what a place does not show, on which law or custom that rests, what may stand in its place."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any
+
+import langcodes
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from propriety.verdict import Action, Category, Detector, Severity, Strict
+
+BASE = "base"
+
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[dict[str, Text], Field(description="Language code to text.")]
+RuleId = Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", description="Dotted, lower case.")]
+
+
+class Level(Strict):
+    """What a severity does, and how strongly the generator's safe branch acts (`wxi`, `tau_gc` in [0, 1])."""
+
+    action: Action
+    wxi: float | None = Field(default=None, ge=0, le=1)
+    tau_gc: float | None = Field(default=None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _knobs_belong_to_rewrites(self) -> Level:
+        if (self.action is Action.REWRITE) != (self.wxi is not None and self.tau_gc is not None):
+            raise ValueError("wxi and tau_gc are given exactly where the action is rewrite")
+        return self
+
+
+class Examples(Strict):
+    """Image prompts on both sides of a rule's line."""
+
+    violating: list[Text] = []
+    allowed: list[Text] = []
+
+
+class Rule(Strict):
+    """One thing that a place does not show."""
+
+    id: RuleId
+    category: Category
+    severity: Severity
+    topics: list[Text] = Field(default=[], description="Topics of the concept bank that offend under this rule.")
+    only_with: list[Text] = Field(
+        default=[], description="Topics, claimed or not, beside which alone the rule is broken; empty: by itself."
+    )
+    definition: Text = Field(description="What a picture must not show, in one or two plain sentences.")
+    exceptions: list[Text] = Field(default=[], description="What the law or custom itself lets through.")
+    examples: Examples = Examples()
+    safe_concepts: list[Text] = Field(default=[], description="What can stand in its place.")
+    message: Texts
+    sources: list[Text] = Field(min_length=1, description="The law or custom that the rule rests on.")
+
+    @model_validator(mode="after")
+    def _minors_are_always_critical(self) -> Rule:
+        if self.category is Category.CHILD_SEXUAL_EXPLOITATION and self.severity is not Severity.CRITICAL:
+            raise ValueError("child_sexual_exploitation is always of severity critical")
+        return self
+
+
+class DisabledRule(Strict):
+    """Switches an inherited rule off, with the reason."""
+
+    id: RuleId
+    disabled: Annotated[str, Field(min_length=10, description="Why the rule does not hold here.")]
+
+
+class Expectation(Strict):
+    action: Action
+    rule: RuleId | None = None
+
+
+class PolicyTest(Strict):
+    """A prompt and what the policy must decide on it."""
+
+    prompt: Text
+    expect: Expectation
+
+
+class Messages(Strict):
+    """What the person who asked is told, by language."""
+
+    rewrite: Texts
+    block: Texts
+
+
+class Severities(Strict):
+    """Critical always blocks, never rewrites or draws; a graver level is never milder than a lesser one."""
+
+    low: Level
+    medium: Level
+    high: Level
+    critical: Level
+
+    @model_validator(mode="after")
+    def _critical_blocks(self) -> Severities:
+        if self.critical.action is not Action.BLOCK:
+            raise ValueError("severity critical always has action block")
+        actions = [list(Action).index(self[severity].action) for severity in Severity]
+        if actions != sorted(actions):
+            raise ValueError("actions never grow milder from low to critical: allow, then rewrite, then block")
+        return self
+
+    def __getitem__(self, severity: Severity) -> Level:
+        level: Level = getattr(self, severity.value)
+        return level
+
+
+class Policy(Strict):
+    """A resolved policy: the file's own rules over those of its parents."""
+
+    locale: str
+    lineage: list[str] = Field(description="The files it was resolved from, this one first, base last.")
+    title: Text
+    version: dt.date
+    detector: Detector
+    severities: Severities
+    message: Messages
+    rules: list[Rule] = Field(min_length=1)
+    tests: list[PolicyTest] = Field(
+        default=[], description="The file's own tests; a parent's are run under the parent."
+    )
+
+    @property
+    def audience(self) -> str:
+        """The audience that is laid over the locale, or nothing."""
+        return self.locale.partition("-x-")[2]
+
+    @property
+    def tag(self) -> str:
+        """A BCP-47 tag that finds this policy: its locale, or for base one that has no policy of its own."""
+        return f"en{self.locale.removeprefix(BASE)}" if self.locale.startswith(BASE) else self.locale
+
+    @property
+    def language(self) -> str:
+        return langcodes.Language.get(self.tag).language or "en"
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of all that decides: everything but the tests."""
+        content = self.model_dump(mode="json", exclude={"tests"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+    @cached_property
+    def rules_by_id(self) -> dict[str, Rule]:
+        return {rule.id: rule for rule in self.rules}
+
+    def say(self, texts: Mapping[str, str]) -> str:
+        """The text in the policy's language, else in English, else in whichever there is."""
+        return texts.get(self.language) or texts.get("en") or next(iter(texts.values()))
+
+
+class RuleOverride(Strict):
+    """A rule as written in a file: fields that are left out come from the parent's rule of that id."""
+
+    id: RuleId
+    category: Category | None = None
+    severity: Severity | None = None
+    topics: list[Text] | None = None
+    only_with: list[Text] | None = None
+    definition: Text | None = None
+    exceptions: list[Text] | None = None
+    examples: Examples | None = None
+    safe_concepts: list[Text] | None = None
+    message: Texts | None = None
+    sources: list[Text] | None = Field(default=None, min_length=1)
+
+
+def _rule_kind(value: Any) -> str:
+    return "disabled" if isinstance(value, Mapping) and "disabled" in value else "override"
+
+
+class PolicyFile(Strict):
+    """One YAML file as written, before it is laid over its parent."""
+
+    locale: Text
+    extends: str | None = Field(description="The parent's locale; null for base alone.")
+    title: Text
+    version: dt.date
+    detector: Detector | None = None
+    severities: Severities | None = None
+    message: Messages | None = None
+    rules: list[
+        Annotated[
+            Annotated[DisabledRule, Tag("disabled")] | Annotated[RuleOverride, Tag("override")],
+            Discriminator(_rule_kind),
+        ]
+    ] = []
+    tests: list[PolicyTest] = []

@@ -1,0 +1,1 @@
+"""From what was sent to what is judged: a chat becomes one prompt, obfuscation is undone."""

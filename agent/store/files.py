@@ -1,0 +1,209 @@
+"""Files that tenants send in and get back: JSON Lines, kept line by line in the database, sealed as prompts are.
+
+By line, so that a batch that was broken off goes on after the last one that is written.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Engine,
+    Index,
+    String,
+    Text,
+    Update,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from agent.settings import Settings
+from agent.store.database import Base
+from agent.store.sealing import Seal
+
+PAGE = 250  # lines that are read or written at once
+
+Purpose = Literal["batch", "batch_output"]
+
+
+class FileRow(Base):
+    """`uploaded` while lines are still written, and nobody is shown it; then `processed`."""
+
+    __tablename__ = "files"
+    __table_args__ = (Index("ix_files_tenant", "tenant", "created_at"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+    filename: Mapped[str] = mapped_column(String(255))
+    purpose: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(16), default="uploaded")
+    bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    lines: Mapped[int] = mapped_column(default=0)
+
+
+class LineRow(Base):
+    """`number` counts from 1; `flaw` says why a line of an input cannot be asked."""
+
+    __tablename__ = "file_lines"
+
+    file_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    text: Mapped[str] = mapped_column(Text)
+    flaw: Mapped[str | None] = mapped_column(Text)
+
+
+class Line(NamedTuple):
+    number: int
+    text: str
+    flaw: str | None = None
+
+
+class BulkError(ValueError):
+    """A file or a batch cannot be had like that; the message says why, `code` says it to programs."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _Owned(Protocol):
+    id: Any
+    tenant: Any
+    created_at: Any
+
+
+Row = TypeVar("Row", bound=_Owned)
+
+
+def newest(session: Session, kind: type[Row], tenant: str, after: str | None, limit: int, *where: Any) -> list[Row]:
+    """A tenant's rows, newest first, behind the one of the id `after`; none where there is no such row."""
+    query = select(kind).where(kind.tenant == tenant, *where)
+    if after is not None:
+        edge = session.scalar(select(kind).where(kind.id == after, kind.tenant == tenant))
+        if edge is None:
+            return []
+        query = query.where(tuple_(kind.created_at, kind.id) < tuple_(edge.created_at, edge.id))
+    return list(session.scalars(query.order_by(kind.created_at.desc(), kind.id.desc()).limit(limit)))
+
+
+class Files:
+    """The files in a database; may be used from several threads."""
+
+    def __init__(self, database: Engine, settings: Settings) -> None:
+        self._database, self._seal, self._settings = database, Seal(settings), settings
+
+    def add(self, tenant: str, filename: str, lines: Iterable[Line]) -> FileRow:
+        """Keep an input file; where `lines` raises nothing is kept.
+
+        Raises:
+            BulkError: the tenant's files take more room than the settings give.
+        """
+        held = select(func.coalesce(func.sum(FileRow.bytes), 0)).where(FileRow.tenant == tenant)
+        with Session(self._database) as session, session.begin():
+            if session.scalars(held).one() >= self._settings.files_mib << 20:
+                message = f"your files take the {self._settings.files_mib} MiB that there are for them; delete some"
+                raise BulkError(message, "storage_full")
+            row = new_file(tenant, filename, "batch")
+            session.add(row)
+            session.flush()
+            name = row.id
+        iterator = iter(lines)
+        try:
+            while page := list(islice(iterator, PAGE)):
+                with Session(self._database) as session, session.begin():
+                    self.append(session, name, page)
+            with Session(self._database, expire_on_commit=False) as session, session.begin():
+                kept = session.get_one(FileRow, name)
+                kept.status = "processed"
+                return kept
+        except BaseException:
+            with Session(self._database) as session, session.begin():
+                erase(session, FileRow.id == name)
+            raise
+
+    def append(self, session: Session, name: str, lines: Sequence[Line]) -> None:
+        """Add lines to a file in the session's transaction."""
+        if not lines:
+            return
+        lock = self._seal.lock
+        rows = [
+            {"file_id": name, "number": line.number, "text": lock(line.text), "flaw": line.flaw and lock(line.flaw)}
+            for line in lines
+        ]
+        session.execute(insert(LineRow), rows)
+        size = sum(len(line.text.encode()) + 1 for line in lines)
+        grown = {"bytes": FileRow.bytes + size, "lines": FileRow.lines + len(lines)}
+        session.execute(update(FileRow).where(FileRow.id == name).values(grown))
+
+    def find(self, tenant: str, name: str) -> FileRow | None:
+        """A file of the tenant's own that is there whole."""
+        with Session(self._database) as session:
+            return session.scalar(select(FileRow).where(*_whole(tenant), FileRow.id == name))
+
+    def listed(self, tenant: str, after: str | None, limit: int) -> list[FileRow]:
+        """As `newest`."""
+        with Session(self._database) as session:
+            return newest(session, FileRow, tenant, after, limit, *_whole(tenant))
+
+    def lines(self, name: str, done: int, limit: int = PAGE) -> list[Line]:
+        """The lines of a file behind the first `done`.
+
+        Raises:
+            SealError: they are encrypted under another key.
+        """
+        query = select(LineRow).where(LineRow.file_id == name, LineRow.number > done).order_by(LineRow.number)
+        with Session(self._database) as session:
+            rows = session.scalars(query.limit(limit))
+            unlock = self._seal.unlock
+            return [Line(row.number, unlock(row.text), row.flaw and unlock(row.flaw)) for row in rows]
+
+    def content(self, name: str) -> Iterator[bytes]:
+        """A file from its first byte to its last; no connection is held while a page goes out."""
+        done = 0
+        while page := self.lines(name, done):
+            yield "".join(f"{line.text}\n" for line in page).encode()
+            done = page[-1].number
+
+
+def new_file(tenant: str, filename: str, purpose: Purpose) -> FileRow:
+    now = dt.datetime.now(dt.UTC)
+    return FileRow(id=f"file-{uuid.uuid4().hex}", tenant=tenant, created_at=now, filename=filename, purpose=purpose)
+
+
+def lock(session: Session, name: str) -> None:
+    """Keep others from deleting or locking a file until the session's transaction ends.
+
+    Raises:
+        BulkError: it is gone.
+    """
+    if not changed(session, update(FileRow).where(FileRow.id == name).values(status=FileRow.status)):
+        raise BulkError(f"the file {name} has just been deleted", "not_found")
+
+
+def changed(session: Session, statement: Update) -> bool:
+    """Whether an update found a row."""
+    return bool(session.execute(statement).rowcount)  # type: ignore[attr-defined]
+
+
+def erase(session: Session, *where: ColumnElement[bool]) -> int:
+    """Delete files with their lines, in the session's transaction; says how many."""
+    names = select(FileRow.id).where(*where)
+    session.execute(delete(LineRow).where(LineRow.file_id.in_(names)))
+    return int(session.execute(delete(FileRow).where(*where)).rowcount)  # type: ignore[attr-defined]
+
+
+def _whole(tenant: str) -> tuple[Any, ...]:
+    return FileRow.tenant == tenant, FileRow.status == "processed"

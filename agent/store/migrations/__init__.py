@@ -1,0 +1,1 @@
+"""Alembic's migrations of the database; `agent.store.database` runs them."""

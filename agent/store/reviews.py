@@ -1,0 +1,176 @@
+"""What people say of decisions: confirmed or overturned, with a reason; an overturned prompt becomes an exemplar."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sqlalchemy import JSON, Boolean, DateTime, Engine, String, Text, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from agent.judge.exemplars import Exemplar
+from agent.policy.model import Policy
+from agent.settings import Settings
+from agent.store.database import Base, utc
+from agent.store.decisions import DecisionRow, Entry
+from agent.store.sealing import HASHED, Seal
+from propriety.verdict import Action, Severity, Status, Verdict
+
+TICK = dt.timedelta(microseconds=1)
+
+
+class Outcome(StrEnum):
+    CONFIRMED = "confirmed"
+    OVERTURNED = "overturned"
+
+
+class ReviewRow(Base):
+    """`prompt` is there where it is an exemplar; it outlives the decision, whose retention is another matter."""
+
+    __tablename__ = "reviews"
+
+    verdict_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    created_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), index=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    policy: Mapped[str] = mapped_column(String(64))
+    outcome: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text)
+    reviewer: Mapped[str] = mapped_column(String(64))
+    for_all: Mapped[bool] = mapped_column(Boolean)
+    lifted: Mapped[bool] = mapped_column(Boolean)
+    rules: Mapped[list[str]] = mapped_column(JSON)
+    prompt: Mapped[str | None] = mapped_column(Text)
+
+
+class Review(NamedTuple):
+    """What is said of a decision; `rule` is the one that an allowed prompt breaks."""
+
+    outcome: Outcome
+    reason: str
+    reviewer: str
+    for_all: bool = False
+    rule: str | None = None
+
+
+class Reviewed(NamedTuple):
+    """A decision, and the review of it where there is one."""
+
+    entry: Entry
+    review: Review | None
+
+
+class ReviewError(ValueError):
+    """A decision cannot be overturned like that; the message says why."""
+
+
+class Reviews:
+    """The reviews in a database; may be used from several threads."""
+
+    def __init__(self, database: Engine, settings: Settings) -> None:
+        self._database, self._seal = database, Seal(settings)
+
+    def listed(
+        self, reviewed: bool | None, tenant: str | None, before: dt.datetime | None, limit: int
+    ) -> list[Reviewed]:
+        """Decisions newest first, of one tenant where one is named.
+
+        Where `reviewed` is False, those that restricted something and wait for a review; where True, those that have
+        had one.
+        """
+        query = select(DecisionRow, ReviewRow).outerjoin(ReviewRow, ReviewRow.verdict_id == DecisionRow.id)
+        if reviewed:
+            query = query.where(ReviewRow.verdict_id.is_not(None))
+        else:
+            query = query.where(
+                ReviewRow.verdict_id.is_(None),
+                DecisionRow.action != Action.ALLOW.value,
+                DecisionRow.status != Status.ERROR.value,
+            )
+        if tenant is not None:
+            query = query.where(DecisionRow.tenant == tenant)
+        if before is not None:
+            query = query.where(DecisionRow.created_at < before.astimezone(dt.UTC))
+        with Session(self._database) as session:
+            rows = session.execute(query.order_by(DecisionRow.created_at.desc()).limit(limit)).all()
+            return [self._reviewed(*row) for row in rows]
+
+    def find(self, verdict_id: str) -> Reviewed | None:
+        """One decision, whoever's it is."""
+        query = select(DecisionRow, ReviewRow).outerjoin(ReviewRow, ReviewRow.verdict_id == DecisionRow.id)
+        with Session(self._database) as session:
+            row = session.execute(query.where(DecisionRow.id == verdict_id)).one_or_none()
+            return row and self._reviewed(*row)
+
+    def write(self, entry: Entry, review: Review, policies: Mapping[str, Policy]) -> None:
+        """Keep a review, in the place of an earlier one of the same decision.
+
+        Raises:
+            ReviewError: where it cannot be overturned like that.
+        """
+        verdict, overturned = entry.verdict, review.outcome is Outcome.OVERTURNED
+        rules = _rules(verdict, review.rule, policies) if overturned else []
+        row = ReviewRow(
+            verdict_id=verdict.id,
+            tenant=entry.tenant,
+            policy=verdict.policy.locale,
+            lifted=verdict.action is not Action.ALLOW,
+            rules=rules,
+            prompt=self._seal.lock(verdict.prompt) if overturned else None,
+            outcome=review.outcome.value,
+            reason=review.reason,
+            reviewer=review.reviewer,
+            for_all=review.for_all,
+        )
+        with Session(self._database) as session, session.begin():
+            last, now = session.scalar(select(func.max(ReviewRow.created_at))), dt.datetime.now(dt.UTC)
+            # Later than any other, so that `mark` is another one though the clock was put back.
+            row.created_at = max(now, utc(last) + TICK) if last else now
+            session.merge(row)
+
+    def exemplars(self) -> list[Exemplar]:
+        """The prompts that were overturned, oldest first."""
+        query = select(ReviewRow).where(ReviewRow.prompt.is_not(None)).order_by(ReviewRow.created_at)
+        with Session(self._database) as session:
+            return [
+                Exemplar(
+                    row.verdict_id,
+                    None if row.for_all else row.tenant,
+                    row.policy,
+                    tuple(row.rules),
+                    row.lifted,
+                    self._seal.unlock(row.prompt or ""),
+                )
+                for row in session.scalars(query)
+            ]
+
+    def mark(self) -> tuple[Any, ...]:
+        """Another one after each review, whichever process wrote it."""
+        with Session(self._database) as session:
+            return tuple(session.execute(select(func.count(), func.max(ReviewRow.created_at))).one())
+
+    def _reviewed(self, decision: DecisionRow, row: ReviewRow | None) -> Reviewed:
+        entry = Entry(utc(decision.created_at), decision.tenant, self._seal.open(decision.verdict))
+        if row is None:
+            return Reviewed(entry, None)
+        rule = None if row.lifted or not row.rules else row.rules[0]
+        return Reviewed(entry, Review(Outcome(row.outcome), row.reason, row.reviewer, row.for_all, rule))
+
+
+def _rules(verdict: Verdict, rule: str | None, policies: Mapping[str, Policy]) -> list[str]:
+    """The rules that a person's word is on, where a decision is overturned."""
+    if verdict.prompt.startswith(HASHED):
+        raise ReviewError("its prompt is stored as a hash, so nothing can follow it")
+    if verdict.status is Status.ERROR:
+        raise ReviewError("nothing judged it, so there is no judgement to overturn")
+    if verdict.action is Action.ALLOW:
+        policy = policies.get(verdict.policy.locale)
+        if rule is None or policy is None or rule not in policy.rules_by_id:
+            raise ReviewError(f"it was allowed: name in `rule` the rule of {verdict.policy.locale} that it breaks")
+        return [rule]
+    if rule is not None:
+        raise ReviewError("`rule` is named only where an allowed prompt is overturned")
+    if any(violation.severity is Severity.CRITICAL for violation in verdict.violations):
+        raise ReviewError("a critical rule blocks always; change the policy if it is wrong")
+    return [violation.rule_id for violation in verdict.violations]

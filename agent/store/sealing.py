@@ -1,0 +1,85 @@
+"""How prompts lie in the decision log: in clear, hashed, or encrypted."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from agent.settings import Settings, Storage
+from propriety.verdict import Verdict
+
+HASHED = "hmac-sha256:"
+SEALED = "sealed"
+LOCKED = "\x1ffernet:"  # no prompt has control characters
+
+
+class SealError(ValueError):
+    """Something was encrypted under another key than the one in the settings."""
+
+
+class Seal:
+    """Closes verdicts for the log and opens them again; what was written under another setting is read too.
+
+    Hashes are keyed, as a plain hash of a short prompt is found by trying.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        key = settings.prompt_key.get_secret_value().encode() if settings.prompt_key else b""
+        self._storage, self._key, self._fernet = settings.prompt_storage, key, Fernet(key) if key else None
+
+    def close(self, verdict: Verdict) -> tuple[str, dict[str, Any]]:
+        """What lies in the log's columns `prompt` and `verdict`."""
+        plain = verdict.model_dump(mode="json")
+        if self._storage is Storage.ENCRYPTED and self._fernet:
+            sealed = self._fernet.encrypt(json.dumps(plain, ensure_ascii=False).encode()).decode()
+            return self._hash(verdict.prompt), {SEALED: sealed}
+        if self._storage is Storage.HASHED:
+            plain["prompt"] = self._hash(verdict.prompt)
+            plain["safe_prompt"] = None if verdict.safe_prompt is None else self._hash(verdict.safe_prompt)
+            for violation in plain["violations"]:
+                for span in violation["spans"]:
+                    span["text"] = self._hash(span["text"])
+        return plain["prompt"], plain
+
+    def open(self, stored: dict[str, Any]) -> Verdict:
+        """The verdict in the log's column; of a hashed one the prompts are their hashes.
+
+        Raises:
+            SealError: where it was encrypted under another key.
+        """
+        if (sealed := stored.get(SEALED)) is None:
+            return Verdict.model_validate(stored)
+        return Verdict.model_validate_json(self._decrypted(sealed))
+
+    def lock(self, text: str) -> str:
+        """A text that is read again; where prompts are not kept in clear it is encrypted, as a hash could not be."""
+        if self._storage is Storage.CLEAR or self._fernet is None:
+            return text
+        return LOCKED + self._fernet.encrypt(text.encode("utf-8", "surrogatepass")).decode()
+
+    def unlock(self, text: str) -> str:
+        """What `lock` was given.
+
+        Raises:
+            SealError: where it was encrypted under another key.
+        """
+        if not text.startswith(LOCKED):
+            return text
+        return self._decrypted(text.removeprefix(LOCKED)).decode("utf-8", "surrogatepass")
+
+    def _decrypted(self, token: str) -> bytes:
+        try:
+            if self._fernet is None:
+                raise InvalidToken
+            return self._fernet.decrypt(token)
+        except InvalidToken:
+            raise SealError(
+                "what is stored is encrypted under another key than PROPRIETY_PROMPT_KEY; set that"
+            ) from None
+
+    def _hash(self, text: str) -> str:
+        return HASHED + hmac.new(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

@@ -1,0 +1,250 @@
+"""Who may ask: tenants, the keys that they show, and the terms on which each is served."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from threading import Lock
+from typing import Annotated, Any, NamedTuple
+
+from cachetools import TTLCache
+from pydantic import Field
+from sqlalchemy import JSON, DateTime, Engine, ForeignKey, String, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from agent.store.database import Base, utc
+from propriety.verdict import Detector, Strict
+
+PREFIX = "prp_"
+HINT = 8  # characters of a key that are kept, so that people can tell which it is
+REMEMBERED_S = 5  # so long a revoked key may still be served, by each process
+MOST_REMEMBERED = 10_000
+AT_ONCE = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)  # the end of a revoked key, which no clock put back makes good again
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Lower case, at most 64 characters.")]
+
+
+class Scope(StrEnum):
+    """`moderate`: verdicts; `draw`: pictures; `metrics`: `/metrics`; `admin`: that, and the operator's routes, across
+    all tenants."""
+
+    MODERATE = "moderate"
+    DRAW = "draw"
+    METRICS = "metrics"
+    ADMIN = "admin"
+
+
+class Terms(Strict):
+    """On which a tenant is served; no request can loosen them."""
+
+    scopes: list[Scope] = Field(min_length=1)
+    locales: list[str] | None = Field(default=None, description="Language ranges (RFC 4647) served; null: all.")
+    default_locale: str | None = Field(default=None, description="Where a request names none; null: the settings'.")
+    audience: str | None = Field(default=None, description="Laid over every locale, such as `children`.")
+    detector: Detector | None = Field(default=None, description="Instead of the policies' own.")
+    per_minute: int | None = Field(default=600, ge=1, description="Prompts and pictures a minute; null: no limit.")
+    concurrent: int | None = Field(default=16, ge=1, description="Requests at once; null: no limit.")
+
+
+class Tenant(NamedTuple):
+    """`name` is empty for whoever asks where no key is configured."""
+
+    name: str
+    terms: Terms
+
+
+ANYONE = Tenant("", Terms(scopes=list(Scope), per_minute=None, concurrent=None))
+
+
+class TenantRow(Base):
+    __tablename__ = "tenants"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    created_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+    terms: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class KeyRow(Base):
+    """Only the SHA-256 of a key is kept; 256 random bits need no slower hash."""
+
+    __tablename__ = "keys"
+
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    hint: Mapped[str] = mapped_column(String(16))
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"), index=True)
+    created_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Key(NamedTuple):
+    """What may be shown of a key; times are UTC, and one that has expired was rotated out, or revoked: `AT_ONCE`."""
+
+    hint: str
+    tenant: Tenant
+    created_at: dt.datetime
+    expires_at: dt.datetime | None
+
+
+class TenantError(LookupError):
+    """There is no tenant of that name, or there is one already."""
+
+
+class Tenants:
+    """The tenants in a database; may be used from several threads."""
+
+    def __init__(self, database: Engine, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives the seconds by which keys are remembered."""
+        self._database = database
+        self._known: TTLCache[str, tuple[Tenant, dt.datetime | None]] = TTLCache(MOST_REMEMBERED, REMEMBERED_S, clock)
+        self._any: TTLCache[str, bool] = TTLCache(1, REMEMBERED_S, clock)
+        self._lock = Lock()
+
+    def create(self, name: str, terms: Terms) -> str:
+        """A new tenant's first key, which is shown this once.
+
+        Raises:
+            TenantError: where there is one of that name.
+        """
+        with Session(self._database) as session, session.begin():
+            if session.get(TenantRow, name):
+                raise TenantError(f"there is a tenant {name!r}; `propriety keys rotate` gives it another key")
+            session.add(TenantRow(name=name, created_at=_now(), terms=terms.model_dump(mode="json")))
+            session.flush()
+            key = _new_key(session, name)
+        with self._lock:
+            self._any["any"] = True
+        return key
+
+    def change(self, name: str, terms: dict[str, Any]) -> Terms:
+        """Put these terms, by field, in the place of a tenant's; served within `REMEMBERED_S`, by each process.
+
+        Raises:
+            TenantError: where there is none of that name.
+            ValidationError: they are no terms.
+        """
+        with Session(self._database) as session, session.begin():
+            row = session.get(TenantRow, name, with_for_update=True)
+            if row is None:
+                raise _no_tenant(name)
+            changed = Terms.model_validate({**row.terms, **terms})
+            row.terms = changed.model_dump(mode="json")
+            return changed
+
+    def rotate(self, name: str, grace: dt.timedelta) -> str:
+        """Another key of a tenant, shown this once; the others end after `grace`.
+
+        Raises:
+            TenantError: where there is none of that name.
+        """
+        with Session(self._database) as session, session.begin():
+            self._end(session, name, _now() + grace if grace else AT_ONCE)
+            return _new_key(session, name)
+
+    def revoke(self, name: str) -> int:
+        """End every key of a tenant at once; says how many there were that had not been ended so before.
+
+        Raises:
+            TenantError: where there is none of that name.
+        """
+        with Session(self._database) as session, session.begin():
+            return self._end(session, name, AT_ONCE)
+
+    def all_keys(self) -> list[Key]:
+        """Every key there ever was, by tenant, oldest first."""
+        query = select(KeyRow, TenantRow).join(TenantRow, TenantRow.name == KeyRow.tenant)
+        with Session(self._database) as session:
+            rows = session.execute(query.order_by(KeyRow.tenant, KeyRow.created_at)).all()
+            return [
+                Key(key.hint, _tenant(tenant), utc(key.created_at), key.expires_at and utc(key.expires_at))
+                for key, tenant in rows
+            ]
+
+    def of(self, key: str) -> Tenant | None:
+        """Whose key this is; None where it is nobody's or has expired."""
+        hashed = _hash(key)
+        with self._lock:
+            found = self._known.get(hashed)
+        if found is None:
+            query = select(KeyRow, TenantRow).join(TenantRow, TenantRow.name == KeyRow.tenant)
+            with Session(self._database) as session:
+                row = session.execute(query.where(KeyRow.hash == hashed)).one_or_none()
+                if row is None:
+                    return None
+                found = _tenant(row[1]), row[0].expires_at and utc(row[0].expires_at)
+            with self._lock:
+                self._known[hashed] = found
+        return _unless_expired(found)
+
+    def named(self, name: str) -> Tenant | None:
+        """The tenant of that name on its terms of now; None where no key of it holds any longer."""
+        if name == ANYONE.name:
+            return ANYONE
+        alive = (KeyRow.expires_at.is_(None)) | (KeyRow.expires_at > _now())
+        query = select(TenantRow).where(TenantRow.name == name)
+        with Session(self._database) as session:
+            row = session.scalar(query.where(select(KeyRow).where(KeyRow.tenant == name, alive).exists()))
+            return None if row is None else _tenant(row)
+
+    def configured(self) -> bool:
+        """Whether there ever was a key: once there was, nobody is served without one, though all be revoked."""
+        with self._lock:
+            known = self._any.get("any")
+        if known is None:
+            with Session(self._database) as session:
+                known = session.scalar(select(KeyRow.hash).limit(1)) is not None
+            with self._lock:
+                self._any["any"] = known
+        return known
+
+    def asking(self, key: str | None) -> Tenant | None:
+        """Who asks with that key, or without one: whoever it is, where there never was a key; None for nobody."""
+        if not self.configured():
+            return ANYONE
+        return None if key is None else self.of(key)
+
+    def remembered(self, key: str | None) -> Tenant | None:
+        """As `asking`, of what was looked up in the last `REMEMBERED_S`, for an event loop; None where nothing was."""
+        with self._lock:
+            if self._any.get("any") is False:
+                return ANYONE
+            found = None if key is None else self._known.get(_hash(key))
+        return found and _unless_expired(found)
+
+    def _end(self, session: Session, name: str, when: dt.datetime) -> int:
+        if session.get(TenantRow, name) is None:
+            raise _no_tenant(name)
+        alive = (KeyRow.expires_at.is_(None)) | (KeyRow.expires_at > when)
+        ended = session.scalars(select(KeyRow.hash).where(KeyRow.tenant == name, alive)).all()
+        session.execute(update(KeyRow).where(KeyRow.hash.in_(ended)).values(expires_at=when))
+        return len(ended)
+
+
+def _unless_expired(found: tuple[Tenant, dt.datetime | None]) -> Tenant | None:
+    tenant, expires_at = found
+    return None if expires_at and expires_at <= _now() else tenant
+
+
+def _no_tenant(name: str) -> TenantError:
+    return TenantError(f"there is no tenant {name!r}; `propriety keys list` names all")
+
+
+def _new_key(session: Session, tenant: str) -> str:
+    key = PREFIX + secrets.token_urlsafe(32)
+    session.add(KeyRow(hash=_hash(key), hint=key[:HINT], tenant=tenant, created_at=_now(), expires_at=None))
+    return key
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _tenant(row: TenantRow) -> Tenant:
+    return Tenant(row.name, Terms.model_validate(row.terms))
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -1,0 +1,1 @@
+"""What commands share: console, progress, and work that can be resumed."""

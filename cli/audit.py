@@ -1,0 +1,128 @@
+"""`propriety audit`: what is kept of decisions, how it leaves, and when it is deleted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+from cryptography.fernet import Fernet
+from sqlalchemy.exc import SQLAlchemyError
+
+from agent.settings import Settings
+from agent.store.batches import Batches
+from agent.store.decisions import DecisionLog, Entry
+from agent.store.dsa import statement
+from agent.store.sealing import SealError
+from agent.terminal.console import WRONG, duration, errors, fail, read_settings
+
+app = typer.Typer(no_args_is_help=True, help="Export the decision log, and delete what is old.")
+
+
+class Format(StrEnum):
+    """`jsonl`: every decision whole; `dsa`: statements of reasons of those that restricted something."""
+
+    JSONL = "jsonl"
+    DSA = "dsa"
+
+
+def _whole(entry: Entry) -> dict[str, Any]:
+    verdict = entry.verdict.model_dump(mode="json")
+    return {"created_at": entry.created_at.isoformat(), "tenant": entry.tenant, "verdict": verdict}
+
+
+LINES: dict[Format, Callable[[Entry], dict[str, Any] | None]] = {
+    Format.JSONL: _whole,
+    Format.DSA: lambda entry: statement(entry.verdict, entry.created_at),
+}
+
+
+@app.command()
+def export(
+    form: Annotated[
+        Format, typer.Option("--format", help="Whole decisions, or the EU DSA's statements of reasons.")
+    ] = Format.JSONL,
+    since: Annotated[str, typer.Option(help="How far back: a number and m, h, d or w.")] = "30d",
+    tenant: Annotated[str | None, typer.Option(help="Of this tenant alone.")] = None,
+    output: Annotated[Path | None, typer.Option(dir_okay=False, help="A file; else standard output.")] = None,
+) -> None:
+    """Write decisions as JSON Lines, oldest first.
+
+    A line of `jsonl` is {"created_at", "tenant", "verdict"}, the verdict as the API gave it; prompts that are stored
+    encrypted are decrypted, and hashed ones stay hashes. A line of `dsa` is one statement of reasons in the schema of
+    the EU's Transparency Database, with no prompt in it; docs/service.md says what a platform adds before it is sent.
+
+    Example: propriety audit export --format dsa --since 7d --tenant acme --output statements.jsonl
+
+    Exit status: 0 written; 1 the decision log or the file cannot be used; 2 an argument is wrong.
+    """
+    start, count = dt.datetime.now(dt.UTC) - duration(since, "--since"), 0
+    with _log(read_settings()) as log, _opened(output) as file:
+        for entry in log.entries(start, tenant):
+            if (line := LINES[form](entry)) is not None:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                count += 1
+    errors.print(f"{count} lines written")
+
+
+@app.command()
+def purge(
+    older_than: Annotated[
+        str | None, typer.Option(help="A number and m, h, d or w; else the setting `retention_days`.")
+    ] = None,
+) -> None:
+    """Delete the decisions that are older than that, and batches with their files.
+
+    Example: propriety audit purge --older-than 90d
+
+    Exit status: 0 deleted; 1 the decision log cannot be used; 2 no age is named, or it is wrong.
+    """
+    settings = read_settings()
+    if older_than is not None:
+        age = duration(older_than, "--older-than")
+    elif settings.retention_days is not None:
+        age = dt.timedelta(days=settings.retention_days)
+    else:
+        raise typer.BadParameter("name an age, or set PROPRIETY_RETENTION_DAYS", param_hint="--older-than")
+    with _log(settings) as log:
+        before = dt.datetime.now(dt.UTC) - age
+        decisions, files = log.purge(before), Batches(log.database, settings).purge(before)
+        errors.print(f"{decisions} decisions and {files} files of batches deleted")
+
+
+@app.command()
+def key() -> None:
+    """Print a new key for `prompt_key`, under which stored prompts are hashed or encrypted.
+
+    Example: propriety audit key
+
+    Exit status: 0.
+    """
+    typer.echo(Fernet.generate_key().decode())
+
+
+@contextmanager
+def _log(settings: Settings) -> Iterator[DecisionLog]:
+    try:
+        log = DecisionLog(settings)
+        try:
+            yield log
+        finally:
+            log.close()
+    except (OSError, SQLAlchemyError, SealError) as error:
+        fail(f"the decision log cannot be used: {error}", WRONG)
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[IO[str]]:
+    if output is None:
+        yield sys.stdout
+    else:
+        with output.open("w", encoding="utf-8") as file:
+            yield file

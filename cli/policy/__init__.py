@@ -1,0 +1,69 @@
+"""`propriety policy`: what a policy editor works with."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from ruamel.yaml import YAML
+
+from agent.policy.files import json_schema
+from agent.terminal.console import console, policy_of, read_policies
+from cli.policy.diff import diff
+from cli.policy.lint import lint
+from cli.policy.new import new
+from cli.policy.replay import replay
+from cli.policy.test import run_tests
+
+app = typer.Typer(no_args_is_help=True, help="List, show, check, compare, test and try the policy files.")
+for command in (new, lint, diff, replay):
+    app.command()(command)
+app.command("test")(run_tests)
+
+Locale = Annotated[str, typer.Argument(help="BCP-47 locale, such as de-DE; `base` is the parent of all.")]
+Directory = Annotated[Path | None, typer.Option("--policies", help="Folder of policy files; else `policies_dir`.")]
+
+
+@app.command("list")
+def list_policies(policies: Directory = None) -> None:
+    """One line for each policy: its rules, tests, version and parents.
+
+    An audience, such as `children`, can be laid over any of them (`de-DE-x-children`), and is listed over base alone.
+
+    Example: propriety policy list --policies my-policies
+
+    Exit status: 0 listed; 1 a file is wrong.
+    """
+    table = Table("locale", "title", "version", "rules", "tests", "from")
+    for policy in read_policies(policies).values():
+        if policy.tests or not policy.audience:
+            counts = (str(len(policy.rules)), str(len(policy.tests)))
+            table.add_row(policy.locale, policy.title, str(policy.version), *counts, " → ".join(policy.lineage[1:]))
+    console.print(table)
+
+
+@app.command()
+def show(locale: Locale, policies: Directory = None) -> None:
+    """Print a policy as resolved, its parents' rules included, as YAML.
+
+    Example: propriety policy show ar-SA
+
+    Exit status: 0 shown; 1 a file is wrong; 2 the locale is malformed or unregistered.
+    """
+    policy = policy_of(read_policies(policies), locale)
+    YAML(typ="safe").dump(policy.model_dump(mode="json"), sys.stdout)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a policy file, for editors.
+
+    Example: propriety policy schema > policy.schema.json
+
+    Exit status: 0.
+    """
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))

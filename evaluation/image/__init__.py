@@ -1,0 +1,1 @@
+"""Image moderation measured: draw by several methods, look, compare, report."""

@@ -1,0 +1,1 @@
+"""Dual latent reconstruction on stock diffusers pipelines (arXiv 2411.13982)."""

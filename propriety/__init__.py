@@ -1,0 +1,1 @@
+"""The contract between agent, generator and callers. Needs pydantic alone."""

@@ -1,0 +1,141 @@
+"""A batch goes on where it was: after a kill without notice, and beside another process."""
+
+import asyncio
+import datetime as dt
+import json
+import signal
+import threading
+import time
+from copy import copy
+
+import httpx
+import pytest
+from sqlalchemy import create_engine, text
+
+from agent.api.app import create_app
+from agent.api.background import batch_worker
+from agent.store import batch_work
+
+LINES, SOON_S = 60, 120
+ENDPOINT = "/v1/moderations"
+
+
+def begin(client: httpx.Client, count: int) -> str:
+    body = {"locale": "ar-SA"}
+    lines = [
+        {"custom_id": str(number), "method": "POST", "url": ENDPOINT, "body": {"input": f"a tree {number}", **body}}
+        for number in range(count)
+    ]
+    lines[7]["body"] = {"input": 7}
+    content = "\n".join(json.dumps(line) for line in lines).encode()
+    sent = client.post("/v1/files", files={"file": ("in.jsonl", content)}, data={"purpose": "batch"}).json()
+    asked = {"input_file_id": sent["id"], "endpoint": ENDPOINT, "completion_window": "24h"}
+    return client.post("/v1/batches", json=asked).json()["id"]
+
+
+def until(client: httpx.Client, batch: str, reached) -> dict:
+    deadline = time.monotonic() + SOON_S
+    while not reached(seen := client.get(f"/v1/batches/{batch}").json()):
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.02)
+    return seen
+
+
+def done(seen: dict) -> int:
+    return seen["request_counts"]["completed"] + seen["request_counts"]["failed"]
+
+
+def names(client: httpx.Client, file: str) -> list[str]:
+    return [json.loads(line)["custom_id"] for line in client.get(f"/v1/files/{file}/content").text.splitlines()]
+
+
+def web(url: str) -> httpx.Client:
+    return httpx.Client(base_url=url, timeout=30, trust_env=False)
+
+
+def test_through_a_kill_no_line_is_lost_or_written_twice(start, empty_url: str) -> None:
+    url, process = start(empty_url, batch_concurrency=3)
+    with web(url) as client:
+        batch = begin(client, LINES)
+        until(client, batch, lambda seen: done(seen) >= LINES // 4)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    url, _ = start(empty_url, batch_concurrency=3)
+    with web(url) as client:
+        before = done(client.get(f"/v1/batches/{batch}").json())
+        assert LINES // 4 <= before < LINES
+        ended = until(client, batch, lambda seen: seen["status"] == "completed")
+        output, errors = names(client, ended["output_file_id"]), names(client, ended["error_file_id"])
+    assert ended["request_counts"] == {"total": LINES, "completed": LINES - 1, "failed": 1}
+    assert errors == ["7"]
+    assert output == [str(number) for number in range(LINES) if number != 7]
+
+
+@pytest.fixture
+def pair(moderator, empty_url: str, serve):
+    """Two servers on one database, whose moderators take as long as `wait` does: one's URL, and what each was asked."""
+
+    def begin_both(wait):
+        judges = [copy(moderator), copy(moderator)]
+        for judge in judges:
+            judge.settings = moderator.settings.model_copy(update={"database_url": empty_url})
+            judge.asked = []
+
+            async def slow(*arguments, judge=judge):
+                verdict = await type(moderator).moderate(judge, *arguments)
+                await wait()
+                return verdict
+
+            judge.moderate = slow
+        for url in serve(create_app(judges[0])):
+            for _ in serve(create_app(judges[1])):
+                yield url, [judge.asked for judge in judges]
+
+    return begin_both
+
+
+def test_two_processes_share_the_work_and_none_does_it_again(pair) -> None:
+    for url, asked in pair(lambda: asyncio.sleep(0.02)):
+        with web(url) as client:
+            batches = [begin(client, 40) for _ in range(4)]
+            for batch in batches:
+                ended = until(client, batch, lambda seen: seen["status"] == "completed")
+                assert names(client, ended["output_file_id"]) == [str(n) for n in range(40) if n != 7]
+        assert sum(map(len, asked)) == 4 * 39
+        assert all(asked)
+
+
+def test_a_line_that_takes_longer_than_a_batch_is_held_is_not_taken_by_another(
+    pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (batch_work, batch_worker):
+        monkeypatch.setattr(module, "HELD", dt.timedelta(seconds=2))
+    gate = threading.Event()
+    for url, asked in pair(lambda: asyncio.to_thread(gate.wait, SOON_S)):
+        with web(url) as client:
+            batch = begin(client, 8)
+            time.sleep(6)
+            assert sorted(map(len, asked)) == [0, 1]
+            gate.set()
+            until(client, batch, lambda seen: seen["status"] == "completed")
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+def test_connections_that_are_lost_lose_no_line(start, empty_url: str) -> None:
+    url, _ = start(empty_url)
+    ended_by_us = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid()"
+    )
+    with web(url) as client:
+        batch = begin(client, LINES)
+        until(client, batch, lambda seen: done(seen) >= 5)
+        engine = create_engine(empty_url)
+        for _ in range(10):
+            time.sleep(0.2)
+            with engine.connect() as connection:
+                connection.execute(ended_by_us)
+        engine.dispose()
+        ended = until(client, batch, lambda seen: seen["status"] == "completed")
+        assert names(client, ended["output_file_id"]) == [str(number) for number in range(LINES) if number != 7]
+        assert names(client, ended["error_file_id"]) == ["7"]

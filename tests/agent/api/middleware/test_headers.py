@@ -1,0 +1,39 @@
+"""What every answer tells a browser, also one that refuses or fails."""
+
+import httpx
+import pytest
+
+from agent.api.middleware.headers import HEADERS
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/healthz", None, 200),
+        ("POST", "/v1/moderations", {"input": "a tree"}, 200),
+        ("POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": "a tree"}], "stream": True}, 200),
+        ("POST", "/v1/moderations", {}, 400),
+        ("GET", "/nothing", None, 404),
+        ("POST", "/v1/moderations", {"input": "x" * (2 << 20)}, 413),
+        ("POST", "/v1/moderations", {"input": "crash"}, 500),
+    ],
+)
+def test_every_answer_has_them(url, method, path, body, status):
+    answer = httpx.request(method, url + path, json=body)
+    assert answer.status_code == status
+    assert answer.headers.items() >= {name.lower(): value for name, value in HEADERS.items()}.items()
+
+
+def test_the_page_that_shows_the_document_may_load_its_scripts(url):
+    answer = httpx.get(f"{url}/docs")
+    assert "content-security-policy" not in answer.headers
+    assert answer.headers["x-frame-options"] == "DENY"
+
+
+def test_no_other_origin_is_let_in(url):
+    origin = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
+    preflight = httpx.options(f"{url}/v1/moderations", headers=origin)
+    answer = httpx.post(f"{url}/v1/moderations", json={"input": "a tree"}, headers=origin)
+    assert preflight.status_code == 405
+    for one in (preflight, answer):
+        assert not [name for name in one.headers if name.startswith("access-control-")]

@@ -1,0 +1,368 @@
+"""`/v1/batches`, with the official client: what goes in comes out, line by line, on the tenant's terms."""
+
+import asyncio
+import json
+import threading
+import time
+from copy import copy
+from datetime import UTC, datetime
+
+import httpx
+import openai
+import pytest
+from prometheus_client import REGISTRY
+from sqlalchemy import text
+
+from agent.api import limits
+from agent.api.app import create_app
+from agent.api.background import batch_worker
+from agent.metrics import BATCH_LINES_WAITING
+from agent.store.tenants import Scope, Terms
+from propriety.verdict import Detector
+
+SOON_S = 60
+ENDED = ("completed", "expired", "cancelled")
+
+
+def line(name, prompt="a tree", **changes):
+    body = {"input": prompt, **changes.pop("extra", {})}
+    return {"custom_id": name, "method": "POST", "url": "/v1/moderations", "body": body, **changes}
+
+
+def begin(client, lines, endpoint="/v1/moderations", **changes):
+    content = "\n".join(each if isinstance(each, str) else json.dumps(each) for each in lines)
+    file = client.files.create(file=("in.jsonl", content.encode()), purpose="batch")
+    return client.batches.create(input_file_id=file.id, endpoint=endpoint, completion_window="24h", **changes)
+
+
+def until(condition):
+    deadline = time.monotonic() + SOON_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ended(client, batch):
+    until(lambda: client.batches.retrieve(batch.id).status in ENDED)
+    return client.batches.retrieve(batch.id)
+
+
+def told(client, file_id):
+    """The lines of an output or error file, by `custom_id`."""
+    lines = [json.loads(each) for each in client.files.content(file_id).text.splitlines()] if file_id else []
+    return {each["custom_id"]: each for each in lines}
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(batch_worker, "PAUSES_S", (0.01, 0.01))
+
+
+@pytest.fixture
+def judge(moderator, tmp_path):
+    """Decides by word, and holds each prompt that is in `gates` until that gate is opened."""
+    judge, decide = copy(moderator), type(moderator).moderate
+    judge.settings = moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/own.db"})
+    judge.asked, judge.gates = [], {}
+
+    async def moderate(messages, *arguments):
+        verdict = await decide(judge, messages, *arguments)
+        if gate := judge.gates.get(messages[-1].content):
+            await asyncio.to_thread(gate.wait, SOON_S)
+        return verdict
+
+    judge.moderate = moderate
+    yield judge
+    for gate in judge.gates.values():
+        gate.set()
+
+
+@pytest.fixture
+def app(judge):
+    app = create_app(judge)
+    app.state.tenants.create("first", Terms(scopes=[Scope.MODERATE]))
+    return app
+
+
+@pytest.fixture
+def client(app, serve):
+    """Makes a client of a new tenant, by its terms."""
+    made = []
+    for url in serve(app):
+
+        def make(url=url, **terms):
+            name = f"tenant-{len(app.state.tenants.all_keys())}"
+            free = {"scopes": [Scope.MODERATE], "per_minute": None, "concurrent": None}
+            key = app.state.tenants.create(name, Terms(**{**free, **terms}))
+            made.append(openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0))
+            return made[-1]
+
+        yield make
+        for one in made:
+            one.close()
+
+
+def prompts(judge):
+    return [messages[-1].content for messages, _, _ in judge.asked]
+
+
+def test_each_line_is_answered_as_the_live_request_would_be(client):
+    one = client()
+    batch = begin(one, [line("a", "a glass of wine"), line("b"), line("c", ["a gun", "a tree"])], metadata={"k": "v"})
+    assert (batch.object, batch.status, batch.metadata, batch.output_file_id) == (
+        "batch",
+        "validating",
+        {"k": "v"},
+        None,
+    )
+    assert batch.expires_at == batch.created_at + 24 * 3600
+    done = ended(one, batch)
+    assert done.status == "completed"
+    assert done.request_counts.model_dump() == {"total": 3, "completed": 3, "failed": 0}
+    assert done.error_file_id is None
+    assert done.completed_at >= done.in_progress_at >= done.created_at
+    answers = told(one, done.output_file_id)
+    assert list(answers) == ["a", "b", "c"]
+    response = answers["a"]["response"]
+    assert (response["status_code"], answers["a"]["error"]) == (200, None)
+    live = one.moderations.create(input="a glass of wine").results[0].to_dict()
+    for field in ("flagged", "categories", "category_scores"):
+        assert response["body"]["results"][0][field] == live[field]
+    assert len(answers["c"]["response"]["body"]["results"]) == 2
+
+
+def test_chats_are_answered_too(client):
+    one = client()
+    body = {"model": "propriety", "messages": [{"role": "user", "content": "a glass of wine"}]}
+    chats = [line("a", url="/v1/chat/completions", body=body), line("b")]
+    done = ended(one, begin(one, chats, "/v1/chat/completions"))
+    answer = told(one, done.output_file_id)["a"]["response"]["body"]
+    assert answer["choices"][0]["message"]["content"] == "a glass of juice"
+    error = told(one, done.error_file_id)["b"]["response"]["body"]["error"]
+    assert "the batch's endpoint is /v1/chat/completions" in error["message"]
+
+
+def test_a_bad_line_is_an_error_line_and_the_others_are_answered(client):
+    one = client()
+    lines = [
+        line("good"), "{broken", line("good"), line("number", 5), line("empty", ""), line("last"),
+        line("model", extra={"model": "gpt"}), line("place", extra={"locale": "xx"}), line("crash", "crash"),
+        line("url", url="/v1/reviews"),
+    ]  # fmt: skip
+    done = ended(one, begin(one, lines))
+    assert (done.status, done.request_counts.completed, done.request_counts.failed) == ("completed", 2, 8)
+    assert list(told(one, done.output_file_id)) == ["good", "last"]
+    errors = told(one, done.error_file_id)
+    status = {name: error["response"]["status_code"] for name, error in errors.items()}
+    assert status == {None: 400, "good": 400, "number": 400, "empty": 400, "model": 404, "place": 400, "crash": 500,
+                      "url": 400}  # fmt: skip
+    said = {name: error["response"]["body"]["error"] for name, error in errors.items()}
+    assert "line 2: Invalid JSON" in said[None]["message"]
+    assert "line 3: custom_id: it is that of line 1 too" in said["good"]["message"]
+    assert (said["number"]["param"], said["empty"]["code"]) == ("input", "invalid_prompt")
+    assert "secret" not in one.files.content(done.error_file_id).text
+
+
+def test_what_failed_on_our_side_is_asked_again(client, judge):
+    decide, failures = judge.moderate, iter([OSError("a secret of the server")] * 2)
+
+    async def moderate(*arguments):
+        for error in failures:
+            raise error
+        return await decide(*arguments)
+
+    judge.moderate = moderate
+    one = client()
+    done = ended(one, begin(one, [line("a"), line("b")]))
+    assert list(told(one, done.output_file_id)) == ["a", "b"]
+
+
+def test_the_tenant_s_terms_hold_for_every_line(client, judge):
+    german = client(locales=["de"], default_locale="de-AT", detector=Detector.LLM, audience="children")
+    done = ended(german, begin(german, [line("own"), line("far", extra={"locale": "fr-FR"}),
+                                        line("mild", extra={"model": "propriety-nearest"})]))  # fmt: skip
+    assert list(told(german, done.output_file_id)) == ["own"]
+    codes = {
+        name: error["response"]["body"]["error"]["code"] for name, error in told(german, done.error_file_id).items()
+    }
+    assert codes == {"far": "locale_not_allowed", "mild": "detector_not_allowed"}
+    assert judge.asked[-1][1:] == ("de-AT-x-children", Detector.LLM)
+
+
+def test_a_batch_and_its_files_are_its_tenant_s_alone(client):
+    mine, other = client(), client()
+    done = ended(mine, begin(mine, [line("a")]))
+    for ask in (other.batches.retrieve, other.batches.cancel):
+        with pytest.raises(openai.NotFoundError, match="no batch"):
+            ask(done.id)
+    assert list(other.batches.list()) == []
+    for file in (done.input_file_id, done.output_file_id):
+        with pytest.raises(openai.NotFoundError):
+            other.files.content(file)
+        with pytest.raises(openai.NotFoundError) as refused:
+            other.batches.create(input_file_id=file, endpoint="/v1/moderations", completion_window="24h")
+        assert refused.value.param == "input_file_id"
+
+
+def test_batches_are_listed_newest_first_page_by_page(client):
+    one = client()
+    made = [begin(one, [line("a")]).id for _ in range(5)][::-1]
+    assert [batch.id for batch in one.batches.list(limit=2)] == made
+    first = one.batches.list(limit=2)
+    assert (first.has_more, first.to_dict()["last_id"]) == (True, made[1])
+    assert not one.batches.list(limit=9, after=made[1]).has_more
+    for wrong in ({"limit": 0}, {"limit": 101}, {"order": "asc"}):
+        with pytest.raises(openai.BadRequestError) as refused:
+            one.batches.list(extra_query=wrong)
+        assert refused.value.param == next(iter(wrong))
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"endpoint": "/v1/reviews"}, "endpoint"), ({"completion_window": "1h"}, "completion_window"),
+        ({"input_file_id": 5}, "input_file_id"), ({"metadata": {"k": 5}}, "metadata.k"),
+        ({"metadata": {str(number): "" for number in range(17)}}, "metadata"), ({"colour": "red"}, "colour"),
+        ({"input_file_id": "\0"}, "input_file_id"), ({"metadata": {"k": "\ud800"}}, "metadata.k"),
+    ],
+)  # fmt: skip
+def test_a_batch_that_is_none_is_a_400_that_names_the_field(client, changes, param):
+    one = client()
+    body = {"input_file_id": "f", "endpoint": "/v1/moderations", "completion_window": "24h", **changes}
+    headers = {"authorization": f"Bearer {one.api_key}", "content-type": "application/json"}
+    answer = httpx.post(f"{one.base_url}batches", content=json.dumps(body), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+def test_what_a_batch_gave_is_no_input(client):
+    one = client()
+    output = ended(one, begin(one, [line("a")])).output_file_id
+    with pytest.raises(openai.BadRequestError, match="what a batch gave"):
+        one.batches.create(input_file_id=output, endpoint="/v1/moderations", completion_window="24h")
+
+
+def test_lines_are_no_live_requests_to_the_tenant_s_limit(client, app):
+    slow = client(per_minute=10)
+    batch = begin(slow, [line(str(number)) for number in range(40)])
+    until(lambda: app.state.batches.find("tenant-1", batch.id).status == "completed")
+    assert ended(slow, batch).request_counts.completed == 40
+    with pytest.raises(openai.RateLimitError):
+        slow.moderations.create(input=["a tree"] * 9) and slow.moderations.create(input="a tree")
+
+
+def test_a_cancelled_batch_keeps_what_was_answered_and_says_of_the_rest_that_it_was_not(client, judge):
+    one, judge.gates["held"] = client(), threading.Event()
+    batch = begin(one, [line("a"), line("b", "held"), *(line(f"c{number}") for number in range(300))])
+    until(lambda: "held" in prompts(judge))
+    cancelling = one.batches.cancel(batch.id)
+    assert (cancelling.status, cancelling.output_file_id) == ("cancelling", None)
+    judge.gates["held"].set()
+    done = ended(one, batch)
+    assert (done.status, done.request_counts.model_dump()) == (
+        "cancelled", {"total": 302, "completed": 2, "failed": 300},
+    )  # fmt: skip
+    assert list(told(one, done.output_file_id)) == ["a", "b"]
+    rest = told(one, done.error_file_id)
+    assert {(each["response"], each["error"]["code"]) for each in rest.values()} == {(None, "batch_cancelled")}
+    assert prompts(judge) == ["a tree", "held"]
+    with pytest.raises(openai.ConflictError, match="cancelled already"):
+        one.batches.cancel(batch.id)
+
+
+@pytest.mark.parametrize("why", ["expired", "revoked"])
+def test_what_cannot_be_asked_any_longer_is_said_line_by_line(client, app, judge, why):
+    one, judge.gates["held"] = client(), threading.Event()
+    batch = begin(one, [line("a", "held"), line("b")])
+    until(lambda: "held" in prompts(judge))
+    if why == "expired":
+        with app.state.batches._database.begin() as connection:
+            connection.execute(text("UPDATE batches SET expires_at = :now"), {"now": datetime.now(UTC)})
+    else:
+        app.state.tenants.revoke("tenant-1")
+    judge.gates["held"].set()
+    until(lambda: app.state.batches.find("tenant-1", batch.id).status in ENDED)
+    row = app.state.batches.find("tenant-1", batch.id)
+    status = "expired" if why == "expired" else "cancelled"
+    assert (row.status, row.completed, row.failed) == (status, 1, 1)
+    error = json.loads(b"".join(app.state.files.content(row.error_file_id)))["error"]
+    assert error["code"] == f"batch_{status}"
+    assert prompts(judge) == ["held"]
+    if why == "expired":
+        assert ended(one, batch).expired_at
+
+
+def test_live_requests_overtake_a_thousand_lines_that_wait(client, judge, monkeypatch):
+    monkeypatch.setattr(limits, "PATIENCE_S", 3600)
+    judge.gates = {"line 0": threading.Event(), "live": threading.Event()}
+    one, other = client(), client()
+    batch = begin(one, [line(str(number), f"line {number}") for number in range(1000)])
+    until(lambda: prompts(judge) == ["line 0"])
+    for number in range(20):  # answered though a line is being judged and a thousand wait
+        assert other.moderations.create(input=f"live {number}").results
+    live = threading.Thread(target=lambda: other.moderations.create(input="live"))
+    live.start()
+    until(lambda: "live" in prompts(judge))
+    judge.gates["line 0"].set()
+    until(lambda: one.batches.retrieve(batch.id).request_counts.completed == 1)
+    time.sleep(0.5)
+    assert [prompt for prompt in prompts(judge) if prompt.startswith("line")] == ["line 0"]
+    judge.gates["live"].set()
+    live.join()
+    until(lambda: "line 1" in prompts(judge))
+    one.batches.cancel(batch.id)
+    ended(one, batch)
+
+
+def test_no_more_prompts_of_batches_are_judged_at_once_than_is_set(client, judge):
+    judge.gates = {name: threading.Event() for name in ("a", "b", "c")}
+    one = client()
+    batch = begin(one, [line("all", ["a", "b", "c"])])
+    for already, name in enumerate(("a", "b", "c")):
+        until(lambda name=name: name in prompts(judge))
+        time.sleep(0.1)
+        assert len(prompts(judge)) == already + 1
+        judge.gates[name].set()
+    assert ended(one, batch).request_counts.completed == 1
+
+
+def test_a_tenant_s_few_lines_do_not_wait_for_another_s_many(client, judge):
+    judge.gates["many 0"] = threading.Event()
+    large, small = client(), client()
+    first = begin(large, [line(str(number), f"many {number}") for number in range(300)])
+    until(lambda: "many 0" in prompts(judge))
+    second = begin(small, [line(str(number), f"few {number}") for number in range(5)])
+    judge.gates["many 0"].set()
+    ended(small, second)
+    order = prompts(judge)
+    assert len([prompt for prompt in order[: order.index("few 4")] if prompt.startswith("many")]) <= 6
+    large.batches.cancel(first.id)
+    ended(large, first)
+
+
+def test_lines_are_counted_and_those_that_wait_are_seen(client, judge, monkeypatch):
+    def done(result):
+        return REGISTRY.get_sample_value("propriety_batch_lines_total", {"result": result}) or 0
+
+    def live():
+        labels = {"method": "POST", "route": "/v1/moderations", "status": "200"}
+        return REGISTRY.get_sample_value("propriety_request_seconds_count", labels)
+
+    waiting = []  # not read off the gauge: the worker of another test's server sets it too
+    monkeypatch.setattr(BATCH_LINES_WAITING, "set", waiting.append)
+    before, requests, judge.gates["held"] = (done("completed"), done("failed")), live(), threading.Event()
+    one = client()
+    batch = begin(one, [line("a", "held"), line("b", ""), line("c")])
+    until(lambda: "held" in prompts(judge))
+    assert 3 in waiting
+    judge.gates["held"].set()
+    ended(one, batch)
+    assert (done("completed"), done("failed")) == (before[0] + 2, before[1] + 1)
+    assert live() == requests
+    until(lambda: waiting[-1] == 0)
+
+
+def test_decisions_of_a_batch_are_in_the_log_like_any_other(real, real_url):
+    done = ended(real, begin(real, [line("a", "a glass of wine", extra={"locale": "ar-SA"})]))
+    decision = told(real, done.output_file_id)["a"]["response"]["body"]["results"][0]["decision"]
+    assert decision["action"] == "rewrite"
+    assert httpx.get(f"{real_url}/v1/verdicts/{decision['id']}").json() == decision

@@ -1,0 +1,74 @@
+"""Conversations whose earlier turns the server keeps, through the official client."""
+
+from copy import copy
+
+import httpx
+import openai
+import pytest
+
+from agent.api.app import create_app
+from agent.store.tenants import Scope, Terms
+
+
+def chat(client, content, conversation=None):
+    body = {"conversation_id": conversation} if conversation else {}
+    messages = [{"role": "user", "content": content}]
+    return client.chat.completions.create(model="propriety", messages=messages, extra_body=body)
+
+
+def test_a_later_turn_is_judged_in_the_light_of_those_before(client, moderator):
+    chat(client, "a glass of wine", "one")
+    chat(client, "at night", "one")
+    assert [(turn.role, turn.content) for turn in moderator.asked[-1][0]] == [
+        ("user", "a glass of wine"), ("assistant", "a glass of juice"), ("user", "at night"),
+    ]  # fmt: skip
+    chat(client, "at night")
+    assert len(moderator.asked[-1][0]) == 1
+
+
+def test_a_picture_is_a_turn_too_and_a_refusal_is_remembered_as_said(client, moderator):
+    with pytest.raises(openai.BadRequestError):
+        client.images.generate(prompt="a gun", extra_body={"conversation_id": "two"})
+    client.images.generate(prompt="a tree", extra_body={"conversation_id": "two"})
+    assert [turn.content for turn in moderator.asked[-1][0]] == ["a gun", "nicht erlaubt", "a tree"]
+
+
+def test_a_prompt_that_is_none_leaves_no_turn(client, moderator):
+    with pytest.raises(openai.BadRequestError):
+        chat(client, " ", "three")
+    chat(client, "a tree", "three")
+    assert len(moderator.asked[-1][0]) == 1
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 129, "é"])
+def test_a_name_that_is_none_is_refused(client, name):
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(
+            model="propriety", messages=[{"role": "user", "content": "a"}], extra_body={"conversation_id": name}
+        )
+    assert refused.value.param == "conversation_id"
+
+
+def test_a_conversation_is_forgotten_on_request(client, moderator, url):
+    chat(client, "a tree", "four")
+    assert httpx.delete(f"{url}/v1/conversations/four").json()["deleted"] is True
+    assert httpx.delete(f"{url}/v1/conversations/four").status_code == 404
+    chat(client, "at night", "four")
+    assert len(moderator.asked[-1][0]) == 1
+
+
+def test_one_name_is_two_conversations_for_two_tenants(moderator, serve, tmp_path):
+    judge = copy(moderator)
+    judge.settings = moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/keys.db"})
+    app = create_app(judge)
+    keys = [app.state.tenants.create(name, Terms(scopes=[Scope.MODERATE])) for name in ("acme", "apex")]
+    for url in serve(app):
+        for key, content in zip([*keys, keys[0]], ("a red apple", "a green pear", "at night"), strict=True):
+            with openai.OpenAI(base_url=f"{url}/v1", api_key=key) as client:
+                chat(client, content, "shared")
+        assert [turn.content for turn in judge.asked[-1][0]] == ["a red apple", "a red apple", "at night"]
+        other = {"Authorization": f"Bearer {keys[1]}"}
+        assert httpx.delete(f"{url}/v1/conversations/shared", headers=other).status_code == 200
+        with openai.OpenAI(base_url=f"{url}/v1", api_key=keys[0]) as client:
+            chat(client, "by day", "shared")
+        assert len(judge.asked[-1][0]) == 5

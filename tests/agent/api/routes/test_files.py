@@ -1,0 +1,178 @@
+"""`/v1/files`, over the wire and with the official client."""
+
+import asyncio
+import json
+from contextlib import ExitStack
+from copy import copy
+
+import httpx
+import openai
+import pytest
+
+from agent.api.app import create_app
+from agent.api.limits import UPLOADS
+from agent.store.tenants import Scope, Terms
+
+LINE = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/moderations", "body": {"input": "a tree"}})
+
+
+@pytest.fixture(scope="module")
+def judge(moderator, tmp_path_factory):
+    judge = copy(moderator)
+    own = {"database_url": f"sqlite:///{tmp_path_factory.mktemp('files')}/own.db", "file_mib": 1, "batch_prompts": 1000}
+    judge.settings = moderator.settings.model_copy(update=own)
+    return judge
+
+
+@pytest.fixture(scope="module")
+def app(judge):
+    app = create_app(judge)
+    app.state.tenants.create("first", Terms(scopes=[Scope.MODERATE]))
+    return app
+
+
+@pytest.fixture(scope="module")
+def served(app, serve):
+    yield from serve(app)
+
+
+@pytest.fixture
+def client(app, served, request):
+    """Makes a client of a new tenant."""
+    made = []
+
+    def make(*scopes):
+        name = f"tenant-{len(app.state.tenants.all_keys())}"
+        key = app.state.tenants.create(name, Terms(scopes=scopes or [Scope.MODERATE]))
+        made.append(openai.OpenAI(base_url=f"{served}/v1", api_key=key, max_retries=0))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def send(client, content=LINE, name="in.jsonl", **changes):
+    return client.files.create(file=(name, content.encode()), **{"purpose": "batch", **changes})
+
+
+def test_a_file_is_kept_shown_listed_given_back_and_deleted(client):
+    one = client()
+    sent = [send(one, "\n".join([LINE, LINE.replace('"a"', '"قلعة"')]), "قلعة.jsonl"), send(one), send(one)]
+    shown = one.files.retrieve(sent[0].id)
+    assert shown == sent[0]
+    assert (shown.object, shown.purpose, shown.status, shown.filename) == ("file", "batch", "processed", "قلعة.jsonl")
+    content = one.files.content(shown.id)
+    assert content.text == "\n".join([LINE, LINE.replace('"a"', '"قلعة"'), ""])
+    assert shown.bytes == len(content.content) == int(content.response.headers["content-length"])
+    assert [file.id for file in one.files.list(limit=2)] == [file.id for file in sent[::-1]]
+    assert one.files.list(limit=2).has_more
+    assert one.files.delete(shown.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        one.files.content(shown.id)
+
+
+@pytest.mark.parametrize("name", ["%00", "a%20b", "x" * 65, "%ED%A0%80", "'"])
+def test_an_id_that_cannot_be_one_is_a_400(client, served, name):
+    headers = {"authorization": f"Bearer {client().api_key}"}
+    for path, param in (
+        (f"files/{name}", "file_id"),
+        (f"batches/{name}", "batch_id"),
+        (f"files?after={name}", "after"),
+    ):
+        answer = httpx.get(f"{served}/v1/{path}", headers=headers)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+def test_a_name_that_cannot_be_written_is_written_otherwise(client, served):
+    part = "--b\r\nContent-Disposition: form-data; name="
+    form = f'{part}"purpose"\r\n\r\nbatch\r\n{part}"file"; filename="a/b\tc.jsonl"\r\n\r\n{LINE}\r\n--b--\r\n'
+    head = {"authorization": f"Bearer {client().api_key}", "content-type": "multipart/form-data; boundary=b"}
+    assert httpx.post(f"{served}/v1/files", content=form, headers=head).json()["filename"] == "b?c.jsonl"
+
+
+def test_a_file_is_its_tenant_s_alone(client):
+    mine, other = client(), client()
+    file = send(mine)
+    for ask in (other.files.retrieve, other.files.content, other.files.delete):
+        with pytest.raises(openai.NotFoundError, match="no file") as refused:
+            ask(file.id)
+        assert (refused.value.code, refused.value.param) == ("not_found", "file_id")
+    assert list(other.files.list()) == []
+    assert other.files.list(after=file.id).data == []
+    assert mine.files.retrieve(file.id)
+
+
+def test_the_scope_is_moderate(client):
+    with pytest.raises(openai.PermissionDeniedError, match="scope 'moderate'"):
+        send(client(Scope.DRAW, Scope.ADMIN))
+
+
+@pytest.mark.parametrize(
+    ("content", "changes", "param", "reason"),
+    [
+        ("prompt\na tree\n", {}, "file", "no line is a request; line 1"),
+        ("", {}, "file", "it is empty"),
+        ("\n".join([LINE] * 1001), {}, "file", "more than 1000 prompts"),
+        (LINE + "\n" * (1 << 20), {}, "file", "more than"),
+        (LINE, {"purpose": "fine-tune"}, "purpose", "Input should be 'batch'"),
+        (LINE, {"extra_body": {"colour": "red"}}, "colour", "Extra inputs are not permitted"),
+        (LINE, {"expires_after": {"anchor": "created_at", "seconds": 3600}}, "expires_after[anchor]", "Extra inputs"),
+    ],
+)
+def test_what_is_no_input_is_a_400_that_names_the_field_and_leaves_nothing(client, content, changes, param, reason):
+    one = client()
+    with pytest.raises(openai.BadRequestError, match=reason) as refused:
+        send(one, content, **changes)
+    assert refused.value.param == param
+    assert list(one.files.list()) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"json": {"purpose": "batch"}}, 400),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400),
+        ({"data": {"purpose": "batch", "file": "a tree"}}, 400), ({"content": b""}, 400),
+        ({"files": {"file": b"x" * (3 << 20)}, "data": {"purpose": "batch"}}, 413),
+        ({"files": [("file", b"x"), ("file", b"y")]}, 400),
+        ({"files": {"purpose": b"batch", "file": b"x"}}, 400),
+    ],
+)  # fmt: skip
+def test_a_form_that_is_none_is_a_4xx_in_openai_s_shape(client, served, sent, status):
+    headers = {"authorization": f"Bearer {client().api_key}", **sent.pop("headers", {})}
+    answer = httpx.post(f"{served}/v1/files", headers=headers, **sent)
+    assert answer.status_code == status
+    assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
+
+
+def test_without_a_key_not_a_byte_of_a_file_is_taken(app):
+    async def ask():
+        read, answered = [], []
+
+        async def receive():
+            read.append(1)
+            return {"type": "http.request", "body": b"x" * 65536, "more_body": True}
+
+        async def send(message):
+            answered.append(message)
+
+        head = [(b"content-type", b"multipart/form-data; boundary=b"), (b"authorization", b"Bearer wrong")]
+        scope = {"type": "http", "method": "POST", "path": "/v1/files", "raw_path": b"/v1/files", "query_string": b"",
+                 "headers": head, "client": ("127.0.0.1", 1), "server": ("x", 80), "scheme": "http", "root_path": "",
+                 "http_version": "1.1", "asgi": {"version": "3.0"}}  # fmt: skip
+        await app(scope, receive, send)
+        return answered[0]["status"], read
+
+    assert asyncio.run(ask()) == (401, [])
+
+
+def test_so_many_files_are_taken_in_at_once_and_the_next_may_come_again(client, served, app):
+    one = client()
+    with ExitStack() as others:
+        for _ in range(UPLOADS):
+            others.enter_context(app.state.traffic.upload())
+        with pytest.raises(openai.RateLimitError, match="4 files at once") as refused:
+            send(one)
+        assert int(refused.value.response.headers["retry-after"]) > 0
+    assert send(one).id

@@ -1,0 +1,91 @@
+import io
+import json
+
+import pytest
+
+from agent.store.batch_lines import LINE_BYTES, custom_id, read_lines
+from agent.store.files import BulkError, Line
+
+
+def request(name: str = "a", **changes: object) -> dict[str, object]:
+    return {"custom_id": name, "method": "POST", "url": "/v1/moderations", "body": {"input": "a tree"}, **changes}
+
+
+def read(content: str | bytes, most_prompts: int = 10, most_bytes: int = 1 << 20) -> list[Line]:
+    raw = content.encode() if isinstance(content, str) else content
+    return list(read_lines(io.BytesIO(raw), most_prompts, most_bytes))
+
+
+def test_lines_are_kept_as_they_are_and_counted_without_empty_ones() -> None:
+    first, second = json.dumps(request("a")), json.dumps(request("b"), ensure_ascii=False, indent=None)
+    assert read(f"\ufeff{first}\r\n\n  \n{second}") == [Line(1, first), Line(2, second)]
+
+
+@pytest.mark.parametrize(
+    ("line", "flaw"),
+    [
+        ("{", "line 2: Invalid JSON"),
+        ("[]", "line 2: Input should be an object"),
+        ("a tree", "line 2: Invalid JSON"),
+        (json.dumps(request("a")), "line 2: custom_id: it is that of line 1 too"),
+        (json.dumps({"custom_id": "b"}), "line 2: method: Field required"),
+        (json.dumps(request("")), "line 2: custom_id: String should have at least 1 character"),
+        (json.dumps(request("x" * 513)), "line 2: custom_id: String should have at most 512"),
+        (json.dumps(request(5)), "line 2: custom_id: Input should be a valid string"),  # type: ignore[arg-type]
+        (json.dumps(request("b", method="GET")), "line 2: method: Input should be 'POST'"),
+        (json.dumps(request("b", url="/v1/reviews")), "line 2: url: Input should be '/v1/moderations' or"),
+        (json.dumps(request("b", body="a tree")), "line 2: body: Input should be an object"),
+        (json.dumps(request("b", colour="red")), "line 2: colour: Extra inputs are not permitted"),
+        (json.dumps(request("b", body={"stream": True})), "line 2: body: Value error, stream is not for batches"),
+        (json.dumps(request("b", body={"conversation_id": "c"})), "conversation_id is not for batches"),
+        (json.dumps(request("\ud800")), "line 2: Invalid JSON"),
+        (json.dumps(request("b", **{"\0\n" + "x" * 999: 1})), "line 2: ??xxx"),
+        ('{"custom_id": "b", "body": ' + '{"a":' * 5000 + "1" + "}" * 5000 + "}", "line 2: Invalid JSON"),
+        ('{"custom_id": ' + "9" * 6000 + "}", "line 2: Invalid JSON"),
+    ],
+)
+def test_a_line_that_is_no_request_has_its_flaw_and_the_others_have_none(line: str, flaw: str) -> None:
+    good, bad, other = read("\n".join([json.dumps(request("a")), line, json.dumps(request("c"))]))
+    assert (good.flaw, other.flaw, bad.text) == (None, None, line)
+    assert bad.flaw is not None
+    assert flaw in bad.flaw
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "it is empty"),
+        ("\n \n", "it is empty"),
+        ("prompt\na tree\n", "no line is a request; line 1: Invalid JSON"),
+        (b"\x89PNG\r\n\x1a\n\0", "line 1 is no UTF-8"),
+        (json.dumps(request()).encode("utf-16"), "line 1 is no UTF-8"),
+        ('{"a": "\0"}', "line 1 has a NUL in it"),
+        (json.dumps(request()) + "\n" + "x" * (LINE_BYTES + 1), "line 2 is longer than"),
+        ("\n".join(json.dumps(request(str(number))) for number in range(11)), "more than 10 prompts"),
+        (json.dumps(request(body={"input": ["a tree"] * 11})), "more than 10 prompts"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_with_the_place(content: str | bytes, reason: str) -> None:
+    with pytest.raises(BulkError, match=reason) as refused:
+        read(content)
+    assert refused.value.code == "invalid_file"
+
+
+def test_a_file_is_bounded_in_bytes_also_where_they_are_empty_lines() -> None:
+    with pytest.raises(BulkError, match="more than"):
+        read(json.dumps(request()) + "\n" * 1000 + json.dumps(request("b")), most_bytes=1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"custom_id": "a", "x": 1}', "a"),
+        ('{"custom_id": 5}', None),
+        ('{"custom_id": "\\ud800"}', None),
+        ("[]", None),
+        ("{", None),
+        ("[" * 100_000, None),
+    ],
+)
+def test_whatever_can_be_read_of_an_id_is(text: str, name: str | None) -> None:
+    assert custom_id(Line(1, text)) == name

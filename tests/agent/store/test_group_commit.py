@@ -1,0 +1,108 @@
+"""Items that wait are committed together; each caller learns of its own alone."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from agent.settings import Settings
+from agent.store.decisions import DecisionLog
+from agent.store.group_commit import GroupCommit
+from propriety.verdict import Verdict
+
+
+class Disk:
+    """Writes when it is let; refuses `bad`, and everything while it is `gone`."""
+
+    def __init__(self) -> None:
+        self.commits, self.let, self.begun, self.gone = list[list[str]](), threading.Event(), 0, False
+
+    def write(self, items: Sequence[str]) -> None:
+        self.begun += 1
+        assert self.let.wait(10)
+        if self.gone:
+            raise OperationalError("INSERT", {}, Exception("no disk"))
+        if "bad" in items:
+            raise ValueError("no item")
+        self.commits.append(list(items))
+
+
+async def added(commits: GroupCommit[str], disk: Disk, first: str, *others: str) -> list[BaseException | None]:
+    """What each caller is told; the others come while the first is being written."""
+    tasks = [asyncio.create_task(commits.add(first))]
+    while not disk.begun:
+        await asyncio.sleep(0.001)
+    tasks += [asyncio.create_task(commits.add(other)) for other in others]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in tasks)
+    disk.let.set()
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_what_comes_while_one_is_written_is_committed_together_and_nobody_is_answered_before() -> None:
+    disk = Disk()
+    assert asyncio.run(added(GroupCommit(disk.write), disk, "1", "2", "3", "4")) == [None] * 4
+    assert disk.commits == [["1"], ["2", "3", "4"]]
+
+
+def test_an_item_that_cannot_be_written_keeps_no_other_out() -> None:
+    disk = Disk()
+    told = asyncio.run(added(GroupCommit(disk.write), disk, "1", "2", "bad", "4"))
+    assert [type(one) for one in told] == [type(None), type(None), ValueError, type(None)]
+    assert disk.commits == [["1"], ["2"], ["4"]]
+
+
+def test_while_the_database_is_gone_everyone_is_told_at_once_and_then_it_goes_on() -> None:
+    disk, commits = Disk(), GroupCommit[str](lambda items: disk.write(items))
+    disk.gone = True
+    told = asyncio.run(added(commits, disk, "1", "2", "3"))
+    assert [type(one) for one in told] == [OperationalError] * 3
+    assert disk.begun == 2
+    disk.gone = False
+    asyncio.run(commits.add("4"))
+    assert disk.commits == [["4"]]
+
+
+def test_whoever_leaves_holds_nobody_up_and_what_it_left_is_kept() -> None:
+    disk = Disk()
+
+    async def leave() -> None:
+        commits = GroupCommit(disk.write)
+        staying, leaving = (asyncio.create_task(commits.add(item)) for item in ("stays", "leaves"))
+        await asyncio.sleep(0.01)
+        leaving.cancel()
+        disk.let.set()
+        await staying
+        await commits.add("later")
+
+    asyncio.run(leave())
+    assert sorted(item for commit in disk.commits for item in commit) == ["later", "leaves", "stays"]
+
+
+def test_a_hundred_at_once_lie_in_the_log_each_with_its_tenant(
+    empty_url: str, verdict: Callable[[str], Verdict]
+) -> None:
+    log = DecisionLog(Settings(database_url=empty_url))
+
+    async def write() -> None:
+        commits = GroupCommit(log.write_all)
+        await asyncio.gather(*(commits.add((verdict(f"verdict-{n}"), f"tenant-{n % 3}")) for n in range(100)))
+
+    asyncio.run(write())
+    assert [log.read(f"verdict-{n}", f"tenant-{n % 3}") for n in range(100)] == [
+        verdict(f"verdict-{n}") for n in range(100)
+    ]
+    assert log.read("verdict-1", "tenant-2") is None
+    log.close()
+
+
+def test_of_verdicts_that_are_written_together_all_are_kept_or_none(
+    empty_url: str, verdict: Callable[[str], Verdict]
+) -> None:
+    log = DecisionLog(Settings(database_url=empty_url))
+    with pytest.raises(IntegrityError):
+        log.write_all([(verdict("verdict-0"), ""), (verdict("verdict-1"), ""), (verdict("verdict-1"), "")])
+    assert log.recent(5) == []
+    log.close()

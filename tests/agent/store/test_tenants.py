@@ -1,0 +1,120 @@
+import datetime as dt
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import Engine, text
+
+from agent.store import tenants as module
+from agent.store.tenants import ANYONE, Scope, Tenant, TenantError, Tenants, Terms
+
+TERMS = Terms(scopes=[Scope.MODERATE], locales=["de-DE"], audience="children", per_minute=None)
+
+
+@pytest.fixture
+def tenants(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Tenants:
+    monkeypatch.setattr(module, "REMEMBERED_S", 0)
+    return Tenants(database)
+
+
+def test_a_key_is_its_tenant_s_and_only_its_hash_is_kept(tenants: Tenants, database: Engine) -> None:
+    key = tenants.create("acme", TERMS)
+    found = tenants.of(key)
+    assert found is not None
+    assert (found.name, found.terms) == ("acme", TERMS)
+    with database.connect() as connection:
+        assert key not in str(connection.execute(text("SELECT * FROM keys")).all())
+
+
+@pytest.mark.parametrize("wrong", ["", "prp_", "none", "' or 1=1 --", "\ud800", "x" * 10_000])
+def test_what_is_no_key_is_nobody_s(tenants: Tenants, wrong: str) -> None:
+    tenants.create("acme", TERMS)
+    assert tenants.of(wrong) is None
+
+
+def test_rotation_gives_another_key_and_the_first_ends_after_the_grace(tenants: Tenants) -> None:
+    first = tenants.create("acme", TERMS)
+    second = tenants.rotate("acme", dt.timedelta(hours=1))
+    assert tenants.of(first) == tenants.of(second) is not None
+    third = tenants.rotate("acme", dt.timedelta())
+    assert tenants.of(first) is tenants.of(second) is None
+    assert tenants.of(third) is not None
+
+
+def test_revoking_ends_every_key_and_opens_nothing(tenants: Tenants) -> None:
+    assert not tenants.configured()
+    keys = [tenants.create("acme", TERMS), tenants.rotate("acme", dt.timedelta(hours=1))]
+    other = tenants.create("apex", TERMS)
+    assert tenants.revoke("acme") == 2
+    assert [tenants.of(key) for key in keys] == [None, None]
+    assert tenants.of(other) is not None
+    assert tenants.revoke("apex") == 1
+    assert tenants.configured()
+
+
+def test_a_tenant_is_found_by_name_while_a_key_of_it_holds(tenants: Tenants) -> None:
+    tenants.create("acme", TERMS)
+    tenants.create("apex", TERMS)
+    assert tenants.named("acme") == Tenant("acme", TERMS)
+    tenants.rotate("acme", dt.timedelta())
+    tenants.revoke("apex")
+    assert tenants.named("acme") == Tenant("acme", TERMS)
+    assert tenants.named("apex") is tenants.named("none") is None
+    assert tenants.named("") is ANYONE
+
+
+def test_a_revoked_key_is_served_no_longer_than_it_is_remembered(database: Engine) -> None:
+    now = 0.0
+    serving, operator = Tenants(database, clock=lambda: now), Tenants(database)
+    key = operator.create("acme", TERMS)
+    assert serving.of(key) is not None
+    operator.revoke("acme")
+    now = module.REMEMBERED_S + 0.1
+    assert serving.of(key) is None
+
+
+def test_what_was_looked_up_is_known_without_the_database_for_as_long_as_it_is_remembered(database: Engine) -> None:
+    now = 0.0
+    serving, operator = Tenants(database, clock=lambda: now), Tenants(database)
+    assert serving.remembered(None) is None
+    assert serving.asking(None) is serving.remembered(None) is serving.remembered("wrong") is ANYONE
+    now += module.REMEMBERED_S + 0.1
+    key = operator.create("acme", TERMS)
+    assert serving.remembered(key) is None
+    assert serving.asking(key) == serving.remembered(key) == operator.of(key) is not None
+    assert serving.asking(None) is serving.remembered(None) is serving.asking("wrong") is None
+    ended = operator.rotate("acme", dt.timedelta(seconds=-1))
+    assert serving.remembered(key) is not None
+    now += module.REMEMBERED_S + 0.1
+    assert serving.remembered(key) is serving.remembered(ended) is serving.asking(key) is None
+
+
+def test_changed_terms_hold_for_every_key_no_later_than_it_is_remembered(database: Engine) -> None:
+    now = 0.0
+    serving, operator = Tenants(database, clock=lambda: now), Tenants(database)
+    keys = [operator.create("acme", TERMS), operator.rotate("acme", dt.timedelta(hours=1))]
+    assert [serving.of(key) for key in keys] == [Tenant("acme", TERMS)] * 2
+    changed = operator.change("acme", {"locales": ["fr-FR"], "per_minute": 9})
+    assert changed == TERMS.model_copy(update={"locales": ["fr-FR"], "per_minute": 9})
+    now = module.REMEMBERED_S + 0.1
+    assert [serving.of(key) for key in keys] == [Tenant("acme", changed)] * 2
+
+
+@pytest.mark.parametrize("wrong", [{"colour": "red"}, {"scopes": []}, {"per_minute": 0}, {"detector": "best"}])
+def test_terms_that_are_none_change_nothing(tenants: Tenants, wrong: dict[str, object]) -> None:
+    key = tenants.create("acme", TERMS)
+    with pytest.raises(ValidationError):
+        tenants.change("acme", wrong)
+    assert tenants.of(key) == Tenant("acme", TERMS)
+
+
+def test_names_are_taken_once_and_what_is_not_there_is_said(tenants: Tenants) -> None:
+    tenants.create("acme", TERMS)
+    with pytest.raises(TenantError, match="rotate"):
+        tenants.create("acme", TERMS)
+    for ask in (
+        tenants.revoke,
+        lambda name: tenants.rotate(name, dt.timedelta()),
+        lambda name: tenants.change(name, {}),
+    ):
+        with pytest.raises(TenantError, match="apex"):
+            ask("apex")

@@ -1,0 +1,75 @@
+"""A file that grows line by line can be cut anywhere and is whole again."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.terminal.journal import IN_FLIGHT, JournalError, append, earlier, work_through, written
+from propriety.verdict import Strict
+
+
+class Line(Strict):
+    id: int
+    text: str
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))), st.data())
+def test_a_file_cut_at_any_byte_is_read_up_to_its_last_whole_line(texts, data):
+    lines = [Line(id=number, text=text) for number, text in enumerate(texts)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lines.jsonl"
+        with path.open("ab") as file:
+            for line in lines:
+                append(file, line)
+        whole = path.read_bytes()
+        cut = data.draw(st.integers(0, len(whole)))
+        path.write_bytes(whole[:cut])
+        kept = list(written(path, Line))
+        assert kept == lines[: whole[:cut].count(b"\n")]
+        with path.open("ab") as file:
+            for line in lines[len(kept) :]:
+                append(file, line)
+        assert path.read_bytes() == whole
+
+
+def test_everything_is_worked_through_at_most_so_many_at_a_time():
+    running, most, done = 0, 0, []
+
+    async def work(item: int) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        done.append(item)
+
+    asyncio.run(work_through(iter(range(100)), work))
+    assert sorted(done) == list(range(100))
+    assert most == IN_FLIGHT
+
+
+def test_what_fails_ends_the_work():
+    async def work(item: int) -> None:
+        if item == 3:
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        asyncio.run(work_through(iter(range(100)), work))
+
+
+def test_lines_that_another_made_are_refused(tmp_path):
+    class Made(Strict):
+        text: str
+        by: str
+
+    path = tmp_path / "made.jsonl"
+    assert earlier(path, Made, "one") == []
+    with path.open("ab") as file:
+        append(file, Made(text="a", by="one"))
+    assert earlier(path, Made, "one") == [Made(text="a", by="one")]
+    with pytest.raises(JournalError, match="“one”, not by “two”"):
+        earlier(path, Made, "two")

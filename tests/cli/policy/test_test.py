@@ -1,0 +1,33 @@
+"""`propriety policy test` judges by the policies and the bank of the folder that is named."""
+
+import shutil
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from cli import app
+
+
+def test_the_bank_of_the_named_folder_is_the_one_that_counts(workplace: Path) -> None:
+    policies, drafts = workplace.parent / "policies", workplace / "drafts"
+    with (policies / "ar-SA.yaml").open("a", encoding="utf-8") as file:
+        file.write("tests:\n  - {prompt: a purple umbrella in the rain, expect: {action: rewrite, rule: alcohol}}\n")
+    shutil.copytree(policies, drafts)
+    bank = drafts / "concepts" / "shared.yaml"
+    text = bank.read_text(encoding="utf-8")
+    bank.write_text(text.replace("a wine glass,", "a purple umbrella,"), encoding="utf-8")
+    command = ["policy", "test", "ar-SA", "--detector", "nearest"]
+    assert CliRunner().invoke(app, command).exit_code == 1
+    result = CliRunner().invoke(app, [*command, "--policies", str(drafts)])
+    assert (result.exit_code, "1 passed, 0 failed" in result.output) == (0, True), result.output
+
+
+def test_a_policy_is_found_by_each_name_that_the_list_gives(workplace: Path) -> None:
+    audience = workplace.parent / "policies" / "audience"
+    audience.mkdir()
+    tests = "tests:\n  - {prompt: a diagram of how to build a nail bomb, expect: {action: block, rule: weapons}}\n"
+    (audience / "children.yaml").write_text(
+        f"locale: children\nextends: null\ntitle: Children\nversion: 2026-01-01\n{tests}", encoding="utf-8"
+    )
+    result = CliRunner().invoke(app, ["policy", "test", "base-x-children"])
+    assert (result.exit_code, "1 passed, 0 failed" in result.output) == (0, True), result.output

@@ -1,0 +1,69 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from agent.settings import Settings
+from agent.store.decisions import DecisionLog
+from cli import app
+from propriety.verdict import Verdict
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["audit", *arguments])
+
+
+@pytest.fixture
+def log(blocked: Verdict, verdict, workplace: Path) -> None:
+    log = DecisionLog(Settings())
+    log.write_all([(verdict("verdict-1"), "acme")])
+    log.write_all([(blocked, "acme")])
+    log.write_all([(blocked.model_copy(update={"id": "verdict-2"}), "apex")])
+    log.close()
+
+
+def test_decisions_are_exported_whole_and_by_tenant(log: None, blocked: Verdict) -> None:
+    lines = [json.loads(line) for line in run("export").stdout.splitlines()]
+    assert [line["tenant"] for line in lines] == ["acme", "acme", "apex"]
+    assert lines[1]["verdict"] == blocked.model_dump(mode="json")
+    assert run("export", "--tenant", "apex", "--output", "apex.jsonl").exit_code == 0
+    assert len(Path("apex.jsonl").read_text().splitlines()) == 1
+
+
+def test_statements_of_reasons_are_those_of_what_was_restricted(log: None, blocked: Verdict) -> None:
+    result = run("export", "--format", "dsa")
+    assert [json.loads(line)["puid"] for line in result.stdout.splitlines()] == [blocked.id, "verdict-2"]
+    assert "bomb" not in result.stdout
+
+
+def test_the_log_is_purged_by_age_or_by_the_setting(log: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("purge").exit_code == 2
+    assert "0 decisions and 0 files" in run("purge", "--older-than", "1d").stderr
+    monkeypatch.setenv("PROPRIETY_RETENTION_DAYS", "0.0000001")
+    assert "3 decisions" in run("purge").stderr
+    assert run("export").stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [("export", "--since", "soon"), ("export", "--format", "csv"), ("purge", "--older-than", "1y")]
+)
+def test_what_is_wrong_ends_with_2(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_a_made_key_fits_the_setting_and_another_ends_the_export_with_1(
+    monkeypatch: pytest.MonkeyPatch, blocked: Verdict
+) -> None:
+    monkeypatch.setenv("PROPRIETY_PROMPT_STORAGE", "encrypted")
+    monkeypatch.setenv("PROPRIETY_PROMPT_KEY", run("key").stdout.strip())
+    log = DecisionLog(Settings())
+    log.write_all([(blocked, "")])
+    log.close()
+    assert json.loads(run("export").stdout)["verdict"]["prompt"] == blocked.prompt
+    monkeypatch.setenv("PROPRIETY_PROMPT_KEY", run("key").stdout.strip())
+    other = run("export")
+    assert other.exit_code == 1
+    assert "PROPRIETY_PROMPT_KEY" in other.stderr

@@ -1,0 +1,66 @@
+"""`propriety index` encodes what is missing, and shows why a prompt was caught or was not."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli import app
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["index", *arguments])
+
+
+def test_build_encodes_once_and_says_how_many_concepts_each_policy_has_and_where():
+    first, second = run("build"), run("build")
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "9 of 9 phrases" in first.output
+    assert "0 of 9 phrases" in second.output
+    assert "data/index/multilingual-e5-small.npz" in second.output
+    assert Path("data/index/multilingual-e5-small.npz").is_file()
+    (row,) = [line for line in first.output.splitlines() if "ar-SA" in line]
+    assert row.split("│")[2:4] == [" 9        ", " 3            "]
+
+
+def test_a_start_after_build_encodes_no_concept(monkeypatch):
+    run("build")
+    before = Path("data/index/multilingual-e5-small.npz").stat().st_mtime_ns
+    assert CliRunner().invoke(app, ["moderate", "a tree"]).exit_code == 0
+    assert Path("data/index/multilingual-e5-small.npz").stat().st_mtime_ns == before
+
+
+def test_search_shows_words_and_concept_of_each_rule_nearest_first(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    result = run("search", "--locale", "ar-SA", "--top", "1", "a woman holding a wine glass on a beach")
+    assert result.exit_code == 0
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.output.splitlines() if "0." in line]
+    rule, margin, similarity, safe, words, concept = rows[0]
+    assert rule == "alcohol"
+    assert "wine glass" in words
+    assert concept in ("a wine glass", "a woman holding a wine glass")
+    assert float(margin) == pytest.approx(float(similarity) - float(safe), abs=0.0015)
+    assert [row[0] for row in rows] == ["alcohol", "weapons"]
+
+
+def test_search_reads_through_obfuscation_and_says_so():
+    assert "Read as: a wine glass" in run("search", "--locale", "ar-SA", "a w1ne glass").output
+
+
+def test_search_knows_where_a_concept_is_no_offence():
+    assert "alcohol" not in run("search", "--locale", "fr-FR", "a wine glass").output
+
+
+@pytest.mark.parametrize("arguments", [(" ",), ("a tree", "--locale", "zz-ZZ"), ("a tree", "--top", "0")])
+def test_search_refuses_what_it_cannot_look_up(arguments):
+    assert run("search", *arguments).exit_code == 2
+
+
+def test_a_wrong_concept_bank_ends_with_2_and_its_place(workplace):
+    (workplace.parent / "policies" / "concepts" / "shared.yaml").write_text("topcs: {}\n")
+    for arguments in (("build",), ("search", "a tree")):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert "shared.yaml:1" in result.stderr

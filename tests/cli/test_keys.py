@@ -1,0 +1,105 @@
+import pytest
+from typer.testing import CliRunner, Result
+
+from agent.settings import Settings
+from agent.store.database import open_database
+from agent.store.tenants import Scope, Tenant, Tenants, Terms
+from cli import app
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["keys", *arguments], env={"COLUMNS": "200"})
+
+
+def tenant_of(key: str) -> Tenant | None:
+    database = open_database(Settings().decision_log_url)
+    try:
+        return Tenants(database).of(key)
+    finally:
+        database.dispose()
+
+
+def test_a_key_is_printed_alone_and_once_and_holds_the_terms():
+    made = run("create", "acme", "--locale", "AR-sa", "--default-locale", "ar-SA", "--per-minute", "0")
+    assert made.exit_code == 0
+    key = made.stdout.strip()
+    found = tenant_of(key)
+    assert found is not None
+    assert (found.terms.locales, found.terms.per_minute, found.terms.concurrent) == (["ar-SA"], None, 16)
+    assert {scope.value for scope in found.terms.scopes} == {"moderate", "draw"}
+    listed = run("list").output
+    assert key not in listed
+    assert key[:8] in listed
+    assert "moderate draw; in ar-SA; else ar-SA; 16 at once" in listed
+
+
+def test_a_key_for_prometheus_has_its_scope_alone():
+    made = tenant_of(run("create", "prometheus", "--scope", "metrics").stdout.strip())
+    assert made is not None
+    assert made.terms.scopes == [Scope.METRICS]
+    assert "│ metrics; in all places" in run("list").output
+
+
+def test_rotate_and_revoke_end_keys():
+    first = run("create", "acme").stdout.strip()
+    second = run("rotate", "acme", "--grace-hours", "0").stdout.strip()
+    assert tenant_of(first) is None
+    assert tenant_of(second) is not None
+    assert "1 keys of acme have ended" in run("revoke", "acme").output
+    assert tenant_of(second) is None
+
+
+def test_what_is_named_changes_and_the_other_terms_and_the_key_stay():
+    key = run("create", "acme", "--locale", "de", "--default-locale", "ar-SA", "--detector", "llm").stdout.strip()
+    changed = run("change", "acme", "--locale", "FR-fr", "--locale", "de", "--per-minute", "0", "--scope", "moderate")
+    assert changed.exit_code == 0
+    assert "acme: moderate; in fr-FR, de; else ar-SA; by llm; 16 at once" in changed.output
+    dropped = run(
+        "change", "acme", "--drop", "locale", "--drop", "default-locale", "--drop", "detector", "--concurrent", "3"
+    )
+    assert "acme: moderate; in all places; 3 at once" in dropped.output
+    found = tenant_of(key)
+    assert found is not None
+    assert found.terms == Terms(scopes=[Scope.MODERATE], per_minute=None, concurrent=3)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (), ("--locale", "zz-ZZ"), ("--audience", "nobody"), ("--detector", "best"), ("--per-minute", "-1"),
+        ("--drop", "scope"), ("--drop", "locale", "--locale", "de"),
+    ],
+)  # fmt: skip
+def test_a_change_that_is_none_ends_with_2_and_changes_nothing(arguments):
+    key = run("create", "acme", "--locale", "de").stdout.strip()
+    before = tenant_of(key)
+    assert run("change", "acme", *arguments).exit_code == 2
+    assert tenant_of(key) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("create", "Acme"), ("create", "a/b"), ("create", ""), ("create", "acme", "--locale", "zz-ZZ"),
+        ("create", "acme", "--audience", "nobody"), ("create", "acme", "--detector", "best"),
+        ("create", "acme", "--scope", "all"), ("rotate", "acme"), ("revoke", "acme"),
+        ("change", "acme", "--locale", "de"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_ends_with_2_and_makes_nothing(arguments):
+    assert run(*arguments).exit_code == 2
+    assert "acme" not in run("list").output
+
+
+def test_a_name_is_taken_once():
+    assert run("create", "acme").exit_code == 0
+    again = run("create", "acme")
+    assert again.exit_code == 2
+    assert "rotate" in again.stderr
+
+
+def test_a_database_that_cannot_be_used_ends_with_1(monkeypatch):
+    monkeypatch.setenv("PROPRIETY_DATABASE_URL", "sqlite:////proc/nothing.db")
+    assert run("list").exit_code == 1
