@@ -22,7 +22,7 @@ from agent.models.prepare import server_command, server_environment
 from agent.settings import EMBEDDED_LLM, Settings
 
 ROOT = Path(__file__).parents[1]
-SMALL_POLICIES = ROOT / "tests" / "agent" / "api" / "policies"
+SMALL_POLICIES = ROOT / "tests" / "small_policies"
 LLM_READY_TIMEOUT_S, API_READY_TIMEOUT_S = 600, 60
 
 # A loaded machine is slow now and then, which is no failure of what is tested.

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 import agent.metrics
 
-FOLDER = Path(agent.metrics.__file__).with_name("observability")
+FOLDER = Path(__file__).parents[2] / "deploy" / "observability"
 SUFFIXES = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"], "gauge": [""]}
 
 

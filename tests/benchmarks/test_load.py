@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from benchmarks import load
 from benchmarks.asking import prompts, unending_prompts
 
-POLICIES = Path(__file__).parents[1] / "agent" / "api" / "policies"
+POLICIES = Path(__file__).parents[1] / "small_policies"
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_every_answered_decision_outlives_a_kill(start, empty_url: str) -> None:
 
 
 def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
-    settings = Settings(policies_dir=Path(__file__).parent / "policies", data_dir=tmp_path, database_url=None)
+    settings = Settings(policies_dir=Path(__file__).parents[2] / "small_policies", data_dir=tmp_path, database_url=None)
     app = create_app(Moderator(settings))
     database = open_database(settings.decision_log_url)
     with database.begin() as connection:
@@ -67,7 +67,7 @@ def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
 
 def test_what_is_past_its_retention_is_gone_when_the_api_starts(tmp_path: Path, verdict) -> None:
     settings = Settings(
-        policies_dir=Path(__file__).parent / "policies", data_dir=tmp_path, database_url=None, retention_days=1e-7
+        policies_dir=Path(__file__).parents[2] / "small_policies", data_dir=tmp_path, database_url=None, retention_days=1e-7
     )
     log = DecisionLog(settings)
     log.write_all([(verdict("verdict-1"), "")])

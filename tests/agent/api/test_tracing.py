@@ -44,7 +44,7 @@ def test_a_request_is_one_trace_with_no_prompt_in_it_and_llm_and_generator_are_t
 
     for url in serve(app):
         own = {
-            "PROPRIETY_POLICIES_DIR": str(Path(__file__).parent / "policies"), "PROPRIETY_DATA_DIR": str(tmp_path),
+            "PROPRIETY_POLICIES_DIR": str(Path(__file__).parents[2] / "small_policies"), "PROPRIETY_DATA_DIR": str(tmp_path),
             "PROPRIETY_LLM_URL": f"{url}/v1", "PROPRIETY_GENERATOR_URL": url, "PROPRIETY_OTLP_ENDPOINT": url,
         }  # fmt: skip
         done = subprocess.run(

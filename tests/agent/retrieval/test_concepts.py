@@ -10,7 +10,7 @@ from agent.retrieval.concepts import ConceptIndex, IndexedBank, concepts_under, 
 from agent.retrieval.encoder import load_encoder
 from agent.settings import Settings
 
-FOLDER = Path(__file__).parent / "api" / "policies"
+FOLDER = Path(__file__).parents[2] / "small_policies"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from agent.retrieval import rulebook as module
 from agent.retrieval.encoder import load_encoder
 from agent.retrieval.rulebook import Rulebook
 
-POLICIES = Path(__file__).parent / "api" / "policies"
+POLICIES = Path(__file__).parents[2] / "small_policies"
 
 
 @pytest.fixture

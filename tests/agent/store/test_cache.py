@@ -16,7 +16,7 @@ from agent.settings import Settings
 from agent.store.cache import cache_key
 from propriety.verdict import ChatMessage, Detector, Status, Verdict
 
-POLICIES = Path(__file__).parent / "api" / "policies"
+POLICIES = Path(__file__).parents[2] / "small_policies"
 WINE, TREE = "a woman holding a wine glass", "a tree on a hill"
 
 

@@ -12,7 +12,7 @@ from agent.settings import Settings
 from agent.store.reviews import Outcome, Review, ReviewError
 from propriety.verdict import Action, ChatMessage, Severity, Verdict
 
-POLICIES = Path(__file__).parent / "api" / "policies"
+POLICIES = Path(__file__).parents[2] / "small_policies"
 WINE, TREE = "a woman holding a wine glass", "a tree on a hill"
 LIFT = Review(Outcome.OVERTURNED, "an empty glass in an advert for glassware", "operator")
 

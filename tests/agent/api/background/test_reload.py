@@ -24,7 +24,7 @@ SOON_S = 20
 
 @pytest.fixture
 def judge(tmp_path: Path):
-    shutil.copytree(Path(__file__).parent / "policies", tmp_path / "policies")
+    shutil.copytree(Path(__file__).parents[3] / "small_policies", tmp_path / "policies")
     return Moderator(
         Settings(
             policies_dir=tmp_path / "policies",

@@ -17,7 +17,7 @@ WINE = {"input": "a woman holding a wine glass", "locale": "ar-SA"}
 def service(tmp_path_factory, serve):
     """The URL, and a client of the operator's and of a tenant's key."""
     settings = Settings(
-        policies_dir=Path(__file__).parent / "policies", data_dir=tmp_path_factory.mktemp("data"), database_url=None,
+        policies_dir=Path(__file__).parents[3] / "small_policies", data_dir=tmp_path_factory.mktemp("data"), database_url=None,
         llm_url="http://127.0.0.1:9/v1",
     )  # fmt: skip
     app = create_app(Moderator(settings))
