@@ -17,13 +17,14 @@ from agent.judge.detect import CLEARLY_UNSAFE, Reading, detect
 from agent.judge.exemplars import Exemplars, follow
 from agent.judge.question import judge
 from agent.metrics import BROKEN, READ_AT, STEP_SECONDS, count_decision
-from agent.policy.files import PolicyError, lookup
+from agent.policy.lookup import lookup
 from agent.policy.model import BASE, Policy, Rule
+from agent.policy.source import PolicyError
 from agent.prompt.compose import BadPromptError as BadPromptError
 from agent.prompt.compose import composed
 from agent.prompt.normalise import hides, variants
-from agent.retrieval.concepts import ConceptIndex
 from agent.retrieval.encoder import load_encoder
+from agent.retrieval.index import ConceptIndex
 from agent.retrieval.rulebook import Rulebook, stamp
 from agent.rewrite import rewrite
 from agent.settings import Settings

@@ -19,7 +19,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from agent.judge.detect import Reading
 from agent.judge.errors import LLMUnavailableError
 from agent.prompt.compose import is_plain
-from agent.retrieval.concepts import Window
+from agent.retrieval.index import Window
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI

@@ -24,7 +24,7 @@ import typer
 
 from agent.policy.files import load_policies
 from agent.policy.model import BASE
-from agent.retrieval.concepts import load_bank
+from agent.policy.concept_bank import load_bank
 from agent.settings import Settings
 from agent.stack.preflight import StartError
 from agent.stack.serve import Child, supervise

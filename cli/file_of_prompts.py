@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
 from agent.moderator import BadPromptError, Moderator
-from agent.policy.files import UnknownLocaleError
+from agent.policy.lookup import UnknownLocaleError
 from agent.terminal.console import errors, progress_bar
 from agent.terminal.journal import append, work_through, written
 from propriety.verdict import Action, ChatMessage, Detector, Probability, Severity, Status, Strict, Verdict, Violation

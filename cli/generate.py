@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from agent.moderator import BadPromptError
-from agent.policy.files import UnknownLocaleError
+from agent.policy.lookup import UnknownLocaleError
 from agent.settings import Settings
 from agent.terminal.console import (
     BLOCKED,

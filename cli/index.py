@@ -7,11 +7,15 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from agent.policy.files import PolicyError, UnknownLocaleError, load_policies, lookup
+from agent.policy.concept_bank import ConceptBank, load_bank
+from agent.policy.files import load_policies
+from agent.policy.lookup import UnknownLocaleError, lookup
 from agent.policy.model import Policy
+from agent.policy.source import PolicyError
 from agent.prompt.normalise import variants
-from agent.retrieval.concepts import ConceptBank, ConceptIndex, IndexedBank, concepts_under, load_bank
+from agent.retrieval.concepts import concepts_under
 from agent.retrieval.encoder import Encoder, load_encoder
+from agent.retrieval.index import ConceptIndex, IndexedBank
 from agent.retrieval.vectors import kept_vectors, vectors_file
 from agent.settings import Settings
 from agent.terminal.console import console, fail, progress_bar, read_settings

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from agent.policy.files import UnknownLocaleError, lookup
+from agent.policy.lookup import UnknownLocaleError, lookup
 from agent.store.database import open_database
 from agent.store.tenants import AT_ONCE, Name, Scope, TenantError, Tenants, Terms
 from agent.terminal.console import WRONG, console, errors, fail, read_policies, read_settings

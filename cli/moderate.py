@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from agent.moderator import BadPromptError
-from agent.policy.files import UnknownLocaleError, lookup
+from agent.policy.lookup import UnknownLocaleError, lookup
 from agent.settings import Settings
 from agent.terminal.console import (
     INTERRUPTED,

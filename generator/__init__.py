@@ -1,26 +1,17 @@
-"""Draws pictures with two prompts at once, the asked and the safe, on stock diffusers pipelines."""
+"""Draws pictures from two prompts at once, the original and the safe one, on stock diffusers pipelines."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from generator.method.dual_latent import dual_latent
-    from generator.pipeline import Drawing, draw, load
-    from propriety.drawing import DrawRequest
 
-__all__ = ["DrawRequest", "Drawing", "draw", "dual_latent", "load"]
-
-_HOME = {
-    "dual_latent": "dual_latent",
-    "DrawRequest": "schema",
-    "Drawing": "pipeline",
-    "draw": "pipeline",
-    "load": "pipeline",
-}
+__all__ = ["dual_latent"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports on first use, so that `import generator` stays cheap."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'generator' has no attribute {name!r}")
-    return getattr(import_module(f"generator.{_HOME[name]}"), name)
+    """Imports `dual_latent` on first use, so that `import generator` does not load torch."""
+    if name == "dual_latent":
+        from generator.method.dual_latent import dual_latent
+
+        return dual_latent
+    raise AttributeError(f"module 'generator' has no attribute {name!r}")

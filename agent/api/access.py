@@ -17,7 +17,7 @@ from starlette.types import Scope as Connection
 from agent.api.errors import CLOSE, ApiError, answered
 from agent.api.limits import Limits
 from agent.moderator import Moderator
-from agent.policy.files import UnknownLocaleError, lookup
+from agent.policy.lookup import UnknownLocaleError, lookup
 from agent.settings import is_loopback
 from agent.store.conversations import Sessions
 from agent.store.database import AWAY

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from agent.api.access import Caller
 from agent.api.errors import ApiError
 from agent.moderator import BadPromptError
-from agent.policy.files import UnknownLocaleError
+from agent.policy.lookup import UnknownLocaleError
 from propriety.verdict import ChatMessage, Detector, Strict, Verdict
 
 MODEL = "propriety"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent.judge.errors import LLMUnavailableError
 from agent.judge.question import judge
 from agent.policy.model import Policy, Rule
-from agent.retrieval.concepts import ConceptIndex, Window
+from agent.retrieval.index import ConceptIndex, Window
 from propriety.verdict import Detector, Status, Violation
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import numpy as np
 from agent.judge.detect import Reading
 from agent.policy.model import Policy
 from agent.prompt.normalise import variants
-from agent.retrieval.concepts import ConceptIndex
 from agent.retrieval.encoder import Encoder, Vectors
+from agent.retrieval.index import ConceptIndex
 from propriety.verdict import Violation
 
 # Cosine of near-duplicates: with the default encoder other spellings and synonyms reach .98, another object or person

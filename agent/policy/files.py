@@ -7,36 +7,22 @@ range refuses the whole directory, with file, line and what was expected, becaus
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import langcodes
 from pydantic import TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from agent.policy.audience import SUBTAG
+from agent.policy.concept_bank import concept_files
 from agent.policy.model import BASE, DisabledRule, Policy, PolicyFile, Rule
+from agent.policy.source import PolicyError, explain, locate, read_yaml
 from propriety.verdict import Category
 
-CONCEPTS, AUDIENCES = "concepts", "audience"
-_AUDIENCE = "-x-"  # RFC 5646 section 2.2.7, private use: `de-DE-x-children`
-MAX_LOCALE = 64  # RFC 5646 section 4.4.1 lets a limit be set from 35 up; this is the decision log's column
+AUDIENCES = "audience"
 _WORDING = {"id", "message", "sources"}  # what a place may say in its own words about a rule that holds everywhere
 _MINORS = Category.CHILD_SEXUAL_EXPLOITATION
-
-
-class PolicyError(ValueError):
-    """A file that must not be served: `path`, `line` (from 1) and what was expected there."""
-
-    def __init__(self, path: Path, line: int, expected: str) -> None:
-        super().__init__(f"{path}:{line}: {expected}")
-        self.path, self.line, self.expected = path, line, expected
-
-
-class UnknownLocaleError(ValueError):
-    """The caller's locale is no well-formed, registered BCP-47 tag."""
 
 
 def load_policies(directory: Path, instead: Path | None = None) -> dict[str, Policy]:
@@ -57,9 +43,9 @@ def load_policies(directory: Path, instead: Path | None = None) -> dict[str, Pol
     if BASE not in paths:
         raise PolicyError(directory / f"{BASE}.yaml", 1, "expected a base policy; every other one inherits from it")
     locales = list(paths)
-    paths |= {f"{_AUDIENCE}{path.stem}": path for path in sorted((directory / AUDIENCES).glob("*.yaml"))}
+    paths |= {f"{SUBTAG}{path.stem}": path for path in sorted((directory / AUDIENCES).glob("*.yaml"))}
     documents = {name: read_yaml(path) for name, path in paths.items()}
-    files = {name: _parse(documents[name], paths[name], name.removeprefix(_AUDIENCE)) for name in paths}
+    files = {name: _parse(documents[name], paths[name], name.removeprefix(SUBTAG)) for name in paths}
     lineages = {locale: _lineage(locale, files, documents, paths) for locale in locales}
     for audience in list(paths)[len(locales) :]:
         lineages |= {f"{locale}{audience}": [audience, *lineages[locale]] for locale in locales}
@@ -73,89 +59,10 @@ def load_policies(directory: Path, instead: Path | None = None) -> dict[str, Pol
     return resolved
 
 
-def concept_files(directory: Path) -> list[Path]:
-    """The files of the concept bank that belongs to a directory of policies."""
-    return sorted((directory / CONCEPTS).glob("*.yaml"))
-
-
-def lookup(policies: dict[str, Policy], locale: str) -> tuple[str, Policy]:
-    """The canonical tag of `locale` and its policy, by RFC 4647 section 3.4: `de-AT` → `de` → `base`.
-
-    An audience (`de-AT-x-children`) is kept on the way, and one that is not there is refused, never dropped.
-
-    Raises:
-        UnknownLocaleError: where the tag is malformed (RFC 5646), names an unregistered language or region or an
-            unknown audience, or has more than `MAX_LOCALE` characters.
-    """
-    if len(locale) > MAX_LOCALE:
-        raise UnknownLocaleError(f"{locale[:16]!r}… is longer than {MAX_LOCALE} characters; write it like de-DE")
-    try:
-        known = langcodes.tag_is_valid(locale)
-        tag = langcodes.standardize_tag(locale) if known else ""
-    except langcodes.tag_parser.LanguageTagError as error:
-        raise UnknownLocaleError(f"{locale!r} is no BCP-47 language tag ({error}); write it like de-DE") from None
-    if not known:
-        raise UnknownLocaleError(f"{locale!r} names a language or region that is not registered; write it like de-DE")
-    by_lower = {name.lower(): policy for name, policy in policies.items()}
-    place, private, audience = tag.lower().partition(_AUDIENCE)
-    if private and f"{BASE}{private}{audience}" not in by_lower:
-        audiences = [name.removeprefix(f"{BASE}{_AUDIENCE}") for name in by_lower if name.startswith(BASE + _AUDIENCE)]
-        raise UnknownLocaleError(
-            f"{locale!r}: there is no audience {audience!r}, only {', '.join(audiences) or 'none'}"
-        )
-    subtags = place.split("-")
-    while subtags:
-        if policy := by_lower.get("-".join(subtags) + private + audience):
-            return tag, policy
-        subtags.pop()
-        if subtags and len(subtags[-1]) == 1:
-            subtags.pop()
-    return tag, by_lower[BASE + private + audience]
-
-
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a policy file, for editors."""
     schema = TypeAdapter(PolicyFile).json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Propriety policy"}
-
-
-def read_yaml(path: Path) -> Any:
-    """Parse a YAML file into maps and lists that know their lines; duplicate keys are refused."""
-    try:
-        return YAML(typ="rt", pure=True).load(path.read_text(encoding="utf-8"))
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise PolicyError(path, mark.line + 1 if mark else 1, f"expected valid YAML: {error.problem}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(path, 1, f"expected a readable UTF-8 file: {error}") from None
-    except (YAMLError, ValueError) as error:  # control characters, a date such as 2026-99-99: no mark to go by
-        raise PolicyError(path, 1, f"expected valid YAML: {str(error).splitlines()[0]}") from None
-
-
-def explain(error: ValidationError, document: Any, path: Path) -> PolicyError:
-    """The first thing that pydantic found wrong, with its place in the file."""
-    first = error.errors(include_url=False)[0]
-    line, where = _locate(document, first["loc"])
-    given = f", not {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
-    return PolicyError(path, line, f"{where or 'file'}: {first['msg']}{given}")
-
-
-def _locate(document: Any, location: Iterable[str | int]) -> tuple[int, str]:
-    """The line (from 1) and the dotted name of the deepest node of `document` on the path `location`."""
-    line, names = 1, []
-    for step in location:
-        if isinstance(document, CommentedMap) and step in document:
-            line = document.lc.key(step)[0] + 1
-        elif isinstance(document, CommentedSeq) and isinstance(step, int) and step < len(document):
-            line = document.lc.item(step)[0] + 1
-        elif isinstance(document, CommentedMap) and step not in ("override", "disabled"):
-            names.append(str(step))  # a required key that is missing
-            continue
-        else:
-            continue  # pydantic names the member of a union too, which is no node of the file
-        names.append(str(step))
-        document = document[step]
-    return line, ".".join(names)
 
 
 def _parse(document: Any, path: Path, locale: str) -> PolicyFile:
@@ -164,20 +71,20 @@ def _parse(document: Any, path: Path, locale: str) -> PolicyFile:
     except ValidationError as error:
         raise explain(error, document, path) from None
     if file.locale != locale:
-        raise PolicyError(path, _locate(document, ["locale"])[0], f"locale: expected {locale!r}, the file's name")
+        raise PolicyError(path, locate(document, ["locale"])[0], f"locale: expected {locale!r}, the file's name")
     if path.parent.name == AUDIENCES:
         if not re.fullmatch("[a-z0-9]{1,8}", file.locale) or file.extends is not None:
             raise PolicyError(path, 1, "expected 1 to 8 letters or digits as locale, and extends: null, of an audience")
         for index, rule in enumerate(file.rules):
             if isinstance(rule, DisabledRule):
-                line = _locate(document, ["rules", index])[0]
+                line = locate(document, ["rules", index])[0]
                 raise PolicyError(path, line, f"rules: expected an audience to add, not to disable {rule.id!r}")
     elif file.locale != BASE and not langcodes.tag_is_valid(file.locale):
-        raise PolicyError(path, _locate(document, ["locale"])[0], "locale: expected a registered BCP-47 tag or 'base'")
+        raise PolicyError(path, locate(document, ["locale"])[0], "locale: expected a registered BCP-47 tag or 'base'")
     seen: set[str] = set()
     for index, rule in enumerate(file.rules):
         if rule.id in seen:
-            line = _locate(document, ["rules", index])[0]
+            line = locate(document, ["rules", index])[0]
             raise PolicyError(path, line, f"rules: expected each id once, {rule.id!r} is there twice")
         seen.add(rule.id)
     return file
@@ -186,15 +93,15 @@ def _parse(document: Any, path: Path, locale: str) -> PolicyFile:
 def _lineage(locale: str, files: dict[str, PolicyFile], documents: dict[str, Any], paths: dict[str, Path]) -> list[str]:
     lineage = [locale]
     while (parent := files[lineage[-1]].extends) is not None:
-        path, line = paths[lineage[-1]], _locate(documents[lineage[-1]], ["extends"])[0]
-        if parent not in files or parent.startswith(_AUDIENCE):
-            known = ", ".join(name for name in files if not name.startswith(_AUDIENCE))
+        path, line = paths[lineage[-1]], locate(documents[lineage[-1]], ["extends"])[0]
+        if parent not in files or parent.startswith(SUBTAG):
+            known = ", ".join(name for name in files if not name.startswith(SUBTAG))
             raise PolicyError(path, line, f"extends: expected one of {known}, not {parent!r}")
         if parent in lineage:
             raise PolicyError(path, line, f"extends: expected no cycle, but {' → '.join([*lineage, parent])}")
         lineage.append(parent)
     if lineage[-1] != BASE:
-        line = _locate(documents[lineage[-1]], ["extends"])[0]
+        line = locate(documents[lineage[-1]], ["extends"])[0]
         raise PolicyError(paths[lineage[-1]], line, f"extends: expected a parent; only {BASE} has none")
     return lineage
 
@@ -204,7 +111,7 @@ def _check_topics(policy: Policy, known: set[str], document: Any, path: Path) ->
     claimed: dict[str, str] = {}
     for rule in policy.rules:
         written = [index for index, own in enumerate(document.get("rules") or ()) if own["id"] == rule.id]
-        line = _locate(document, ["rules", *written])[0]
+        line = locate(document, ["rules", *written])[0]
         for topic in (*rule.topics, *rule.only_with):
             if topic not in known:
                 raise PolicyError(path, line, f"rules.{rule.id}: expected topics of the concept bank, not {topic!r}")
@@ -235,7 +142,7 @@ def _resolve(
             if (value := getattr(file, key)) is not None:
                 merged[key] = value
         for index, rule in enumerate(file.rules):
-            line = _locate(document, ["rules", index])[0]
+            line = locate(document, ["rules", index])[0]
             protects_minors = rules.get(rule.id, {}).get("category") is _MINORS
             if protects_minors and (isinstance(rule, DisabledRule) or rule.model_fields_set - _WORDING):
                 raise PolicyError(path, line, f"rules: expected {rule.id!r} to hold everywhere, it protects minors")
@@ -244,7 +151,7 @@ def _resolve(
                     raise PolicyError(path, line, f"rules: expected an inherited rule to disable, not {rule.id!r}")
                 continue
             inherited, written = rules.get(rule.id, {}), rule.model_dump(exclude_unset=True)
-            if name.startswith(_AUDIENCE):
+            if name.startswith(SUBTAG):
                 _make_room(rules, inherited, written)
             rules[rule.id] = inherited | written
             try:
@@ -256,7 +163,7 @@ def _resolve(
     file, document, path = files[own], documents[own], paths[own]
     for index, test in enumerate(file.tests):
         if test.expect.rule is not None and test.expect.rule not in rules:
-            line = _locate(document, ["tests", index, "expect", "rule"])[0]
+            line = locate(document, ["tests", index, "expect", "rule"])[0]
             raise PolicyError(path, line, f"tests: expected a rule of this policy, not {test.expect.rule!r}")
     try:
         return Policy.model_validate(

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import langcodes
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from agent.policy.audience import audience_of
 from propriety.verdict import Action, Category, Detector, Severity, Strict
 
 BASE = "base"
@@ -132,7 +133,7 @@ class Policy(Strict):
     @property
     def audience(self) -> str:
         """The audience that is laid over the locale, or nothing."""
-        return self.locale.partition("-x-")[2]
+        return audience_of(self.locale)
 
     @property
     def tag(self) -> str:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from agent.policy.files import AUDIENCES, CONCEPTS, load_policies
+from agent.policy.concept_bank import CONCEPTS, load_bank
+from agent.policy.files import AUDIENCES, load_policies
 from agent.policy.model import Policy
-from agent.retrieval.concepts import ConceptIndex, IndexedBank, concepts_under, encode_missing, load_bank
+from agent.retrieval.concepts import concepts_under, encode_missing
 from agent.retrieval.encoder import Encoder
+from agent.retrieval.index import ConceptIndex, IndexedBank
 from agent.retrieval.vectors import kept_vectors
 
 

@@ -19,9 +19,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.exc import SQLAlchemyError
 
 from agent.moderator import Moderator
-from agent.policy.files import PolicyError, UnknownLocaleError, load_policies, lookup
+from agent.policy.concept_bank import load_bank
+from agent.policy.files import load_policies
+from agent.policy.lookup import UnknownLocaleError, lookup
 from agent.policy.model import Policy
-from agent.retrieval.concepts import load_bank
+from agent.policy.source import PolicyError
 from agent.settings import Settings
 from agent.store.sealing import SealError
 from agent.terminal.journal import append, work_through

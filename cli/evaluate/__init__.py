@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.moderator import Moderator
-from agent.policy.files import UnknownLocaleError, concept_files, lookup
+from agent.policy.concept_bank import concept_files
+from agent.policy.lookup import UnknownLocaleError, lookup
 from agent.policy.model import Policy
 from agent.terminal.console import (
     INTERRUPTED,

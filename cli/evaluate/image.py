@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from agent.moderator import BadPromptError
-from agent.policy.files import UnknownLocaleError
+from agent.policy.lookup import UnknownLocaleError
 from agent.terminal.console import INTERRUPTED, WRONG, console, errors, fail, progress_bar, read_settings
 from agent.terminal.journal import JournalError, append, earlier
 from cli.evaluate.safe_prompts import Rewritten, asked, in_file

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.policy.files import lookup
+from agent.policy.lookup import lookup
 from agent.settings import Settings
 from agent.terminal.console import each, load_moderator, noted_once
 from agent.terminal.journal import append, earlier

@@ -10,7 +10,7 @@ import typer
 from rich.table import Column, Table
 
 from agent.moderator import BadPromptError, Moderator
-from agent.policy.files import UnknownLocaleError, lookup
+from agent.policy.lookup import UnknownLocaleError, lookup
 from agent.policy.model import Policy, Rule
 from agent.terminal.console import console, fail, load_moderator, progress_bar, read_settings
 from propriety.verdict import ChatMessage, Detector, Verdict

@@ -12,8 +12,9 @@ from rich.table import Column, Table
 
 from agent.judge.errors import LLMUnavailableError
 from agent.moderator import Moderator
+from agent.policy.concept_bank import load_bank
 from agent.policy.model import Policy, Rule
-from agent.retrieval.concepts import concepts_under, load_bank
+from agent.retrieval.concepts import concepts_under
 from agent.terminal.console import (
     console,
     fail,

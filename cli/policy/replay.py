@@ -15,7 +15,8 @@ from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from agent.moderator import BadPromptError, Moderator
-from agent.policy.files import UnknownLocaleError, lookup, read_yaml
+from agent.policy.lookup import UnknownLocaleError, lookup
+from agent.policy.source import read_yaml
 from agent.store.decisions import DecisionLog
 from agent.store.sealing import HASHED, SealError
 from agent.terminal.console import (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.moderator import Moderator
-from agent.policy.files import lookup
+from agent.policy.lookup import lookup
 from agent.settings import Settings
 from evaluation.obfuscations import OBFUSCATIONS
 from propriety.verdict import Detector

@@ -8,7 +8,8 @@ from langchain_openai import ChatOpenAI
 from agent.judge.detect import Reading
 from agent.judge.errors import LLMUnavailableError
 from agent.moderator import Moderator
-from agent.retrieval.concepts import Concept, Window
+from agent.retrieval.concepts import Concept
+from agent.retrieval.index import Window
 from agent.rewrite import TELLING_WINDOWS, Swap, reworded, rewrite, swaps
 from propriety.verdict import Action, Category, ChatMessage, Detector, Severity, Span, Status, Violation
 

@@ -4,8 +4,10 @@ from collections import Counter
 
 import pytest
 
-from agent.policy.files import load_policies, lookup
-from agent.retrieval.concepts import concepts_under, load_bank
+from agent.policy.files import load_policies
+from agent.policy.lookup import lookup
+from agent.retrieval.concepts import concepts_under
+from agent.policy.concept_bank import load_bank
 from agent.settings import Settings
 from evaluation.judgement import Conversation, Prompt, _without, read_prompts
 from propriety.verdict import Category

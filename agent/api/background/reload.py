@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agent.api.background.running import running
 from agent.moderator import Moderator
-from agent.policy.files import PolicyError
+from agent.policy.source import PolicyError
 from agent.retrieval.rulebook import stamp
 
 log = logging.getLogger("propriety")

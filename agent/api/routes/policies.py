@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse
 from agent.api.access import Anyone, Operator
 from agent.api.errors import ApiError
 from agent.moderator import Moderator
-from agent.policy.files import PolicyError, UnknownLocaleError, lookup
+from agent.policy.lookup import UnknownLocaleError, lookup
+from agent.policy.source import PolicyError
 
 router = APIRouter()
 

@@ -19,8 +19,8 @@ from agent.models.adapter import Taught, train
 from agent.models.convert import ADAPTER, base_model, save_adapter
 from agent.models.fetch import QWEN_CODER_1_5B, fetch
 from agent.models.teaching.lessons import Exchange, editing, judging, telling
+from agent.policy.concept_bank import load_bank
 from agent.policy.files import load_policies
-from agent.retrieval.concepts import load_bank
 from agent.settings import Settings
 
 if TYPE_CHECKING:

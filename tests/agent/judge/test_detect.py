@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from langchain_openai import ChatOpenAI
 
 from agent.judge.detect import FLAGGED, STRICT, _fused, _reading, detect
+from agent.policy.concept_bank import load_bank
 from agent.policy.files import load_policies
 from agent.policy.model import Policy
-from agent.retrieval.concepts import ConceptIndex, IndexedBank, load_bank
 from agent.retrieval.encoder import Vector, load_encoder
+from agent.retrieval.index import ConceptIndex, IndexedBank
 from propriety.verdict import Detector, Status
 
 RULES = {

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.policy.files import PolicyError, UnknownLocaleError, json_schema, load_policies, lookup, read_yaml
-from agent.retrieval.concepts import load_bank
+from agent.policy.concept_bank import load_bank
+from agent.policy.files import json_schema, load_policies
+from agent.policy.lookup import UnknownLocaleError, lookup
+from agent.policy.source import PolicyError, read_yaml
 from agent.settings import Settings
 
 BASE = """\

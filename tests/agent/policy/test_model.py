@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from agent.policy.files import PolicyError, load_policies
+from agent.policy.files import load_policies
 from agent.policy.model import Severities
+from agent.policy.source import PolicyError
 
 BASE = """\
 locale: base

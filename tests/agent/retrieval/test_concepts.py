@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.policy.concept_bank import load_bank
 from agent.policy.files import load_policies
 from agent.policy.model import Examples, Policy
-from agent.retrieval.concepts import ConceptIndex, IndexedBank, concepts_under, load_bank
+from agent.retrieval.concepts import concepts_under
 from agent.retrieval.encoder import load_encoder
+from agent.retrieval.index import ConceptIndex, IndexedBank
 from agent.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "small_policies"

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 
 from agent.judge.question import NO, YES, as_data, conversation, instructions
+from agent.policy.concept_bank import ConceptBank
 from agent.policy.model import Policy, Rule
-from agent.retrieval.concepts import ConceptBank
 from agent.rewrite import EDITED, Swap, order
 from agent.rewrite import INSTRUCTIONS as REWRITING
 

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from agent.api.app import create_app
 from agent.moderator import Moderator
-from agent.policy.files import PolicyError
+from agent.policy.source import PolicyError
 from agent.settings import Settings
 from agent.store.tenants import Scope, Terms
 from propriety.verdict import ChatMessage

@@ -8,7 +8,7 @@ from agent.judge.question import conversation
 from agent.models.teaching.lessons import HERE, MOST_NO, Exchange, _lines, editing, judging, telling
 from agent.models.teaching.teach import tokens
 from agent.policy.files import load_policies
-from agent.retrieval.concepts import load_bank
+from agent.policy.concept_bank import load_bank
 from agent.settings import EMBEDDED_LLM, Settings
 
 SETTINGS = Settings()
