@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, text
 
 from agent.models.prepare import server_command, server_environment
 from agent.settings import EMBEDDED_LLM, Settings
+from propriety.verdict import Action, Category, PolicyRef, Severity, Span, Status, Verdict, Violation
 
 ROOT = Path(__file__).parents[1]
 SMALL_POLICIES = ROOT / "tests" / "small_policies"
@@ -147,6 +148,40 @@ def free_port() -> Callable[[], int]:
 def small_policies() -> Path:
     """Two policies and a few concepts, which are soon read."""
     return SMALL_POLICIES
+
+
+@pytest.fixture(scope="session")
+def blocked(verdict: Callable[[str], Verdict]) -> Verdict:
+    """A verdict that blocks, with words of the prompt in it."""
+    fields = {
+        "action": Action.BLOCK, "severity": Severity.HIGH, "flagged": True, "score": 0.9, "prompt": "a bomb in Berlin",
+        "safe_prompt": None, "fidelity": None, "wxi": None, "tau_gc": None, "locale": "de-DE", "message": "Nein.",
+        "violations": [
+            Violation(
+                rule_id="weapons", category=Category.INDISCRIMINATE_WEAPONS, severity=Severity.HIGH, confidence=0.9,
+                rationale="near “a bomb”", spans=[Span(start=2, end=6, text="bomb")],
+            ),
+            Violation(
+                rule_id="alcohol", category=Category.REGULATED_SUBSTANCES, severity=Severity.MEDIUM, confidence=0.95,
+                rationale="a definition",
+            ),
+        ],
+    }  # fmt: skip
+    return verdict("verdict-blocked").model_copy(update=fields)
+
+
+@pytest.fixture(scope="session")
+def verdict() -> Callable[[str], Verdict]:
+    """Makes an `allow` verdict with the given id."""
+
+    def make(name: str) -> Verdict:
+        return Verdict(
+            id=name, status=Status.OK, action=Action.ALLOW, severity=None, flagged=False, score=0.1, prompt="قلعة",
+            safe_prompt="قلعة", fidelity=1.0, wxi=0.0, tau_gc=0.0, locale="ar-SA", message=None, model="e5",
+            policy=PolicyRef(locale="ar-SA", version="2026-01-01", hash="0" * 64), timings_ms={"total": 1.0},
+        )  # fmt: skip
+
+    return make
 
 
 Api = tuple[str, "subprocess.Popen[bytes]"]

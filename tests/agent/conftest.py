@@ -1,6 +1,6 @@
 """The real LLM behind moderator and model, databases, and the head of small policies."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,6 @@ from agent.judge.chat_model import chat_model
 from agent.moderator import Moderator
 from agent.settings import Settings
 from agent.store.database import open_database
-from propriety.verdict import Action, Category, PolicyRef, Severity, Span, Status, Verdict, Violation
 
 HEAD = """\
 locale: base
@@ -69,37 +68,3 @@ def database(empty_url: str) -> Iterator[Engine]:
     engine = open_database(empty_url)
     yield engine
     engine.dispose()
-
-
-@pytest.fixture(scope="session")
-def blocked(verdict: Callable[[str], Verdict]) -> Verdict:
-    """A verdict that blocks, with words of the prompt in it."""
-    told = {
-        "action": Action.BLOCK, "severity": Severity.HIGH, "flagged": True, "score": 0.9, "prompt": "a bomb in Berlin",
-        "safe_prompt": None, "fidelity": None, "wxi": None, "tau_gc": None, "locale": "de-DE", "message": "Nein.",
-        "violations": [
-            Violation(
-                rule_id="weapons", category=Category.INDISCRIMINATE_WEAPONS, severity=Severity.HIGH, confidence=0.9,
-                rationale="near “a bomb”", spans=[Span(start=2, end=6, text="bomb")],
-            ),
-            Violation(
-                rule_id="alcohol", category=Category.REGULATED_SUBSTANCES, severity=Severity.MEDIUM, confidence=0.95,
-                rationale="a definition",
-            ),
-        ],
-    }  # fmt: skip
-    return verdict("verdict-blocked").model_copy(update=told)
-
-
-@pytest.fixture(scope="session")
-def verdict() -> Callable[[str], Verdict]:
-    """Makes a verdict of that id."""
-
-    def make(name: str) -> Verdict:
-        return Verdict(
-            id=name, status=Status.OK, action=Action.ALLOW, severity=None, flagged=False, score=0.1, prompt="قلعة",
-            safe_prompt="قلعة", fidelity=1.0, wxi=0.0, tau_gc=0.0, locale="ar-SA", message=None, model="e5",
-            policy=PolicyRef(locale="ar-SA", version="2026-01-01", hash="0" * 64), timings_ms={"total": 1.0},
-        )  # fmt: skip
-
-    return make
