@@ -1,4 +1,4 @@
-# Agent, generator and LLM, each with the extras that docker-compose.yml names.
+# Images of agent, generator and LLM; docker-compose.yml names the extras of each.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -9,13 +9,13 @@ ARG EXTRAS=postgres,redis,tracing,pictures
 ARG BUILD=cpu
 ARG PIP_EXTRA_INDEX_URL
 COPY pyproject.toml constraints.txt ./
-# What is needed comes with a distribution that is still empty, so that a change of the source does not fetch it anew.
-# The constraints are those of the CPU build, in which vLLM has no use for triton, and pip resolves the other three for
-# another build of torch, with which transformers and vllm then fail at import.
+# Dependencies are installed with an empty package first, so that a source change does not download them again. The
+# constraints are for the CPU build. In that build, vLLM does not use triton, and pip installs torchvision, torchaudio and
+# torchcodec for another build of torch, which makes transformers and vllm fail at import.
 RUN touch README.md \
     && if [ "${BUILD}" = cpu ]; then set -- -c constraints.txt; fi \
     && { pip install -q "$@" ".[${EXTRAS}]" || { \
-      echo "Where torch==…+cpu was not found, set PIP_EXTRA_INDEX_URL to PyTorch's index of CPU wheels (README.md)."; \
+      echo "If pip did not find torch==…+cpu, set PIP_EXTRA_INDEX_URL to PyTorch's index of CPU wheels (README.md)."; \
       exit 1; }; } \
     && if [ "${BUILD}" = cpu ]; then pip uninstall -q -y triton torchvision torchaudio torchcodec; fi
 COPY README.md ./
