@@ -1,4 +1,4 @@
-"""docker-compose.yml for real: brought up, asked, its containers killed in turn, taken down, by `tests/compose/run`."""
+"""Starts docker-compose.yml, sends requests, kills each container and cleans up; run by `tests/compose/run`."""
 
 import json
 import os
@@ -23,14 +23,14 @@ from agent.stack.sample import LOCALES, show_demo
 pytestmark = pytest.mark.compose
 
 ROOT = Path(__file__).parents[2]
-UP_S, BACK_S, SCRAPED_S = 2400, 600, 120
+UP_TIMEOUT_S, RECOVERY_TIMEOUT_S, SCRAPE_TIMEOUT_S = 2400, 600, 120
 SERVICES = ("agent", "llm", "generator", "db")
-# What a caller is told while that container is away.
-AWAY = {
+# What a caller gets while that container is down.
+OUTAGES = {
     "llm": "drawn, degraded",
     "generator": "503 generator_unavailable",
     "db": "503 database_unavailable",
-    "agent": "gone",
+    "agent": "no response",
 }
 
 numbers = count()
@@ -62,7 +62,7 @@ class Stack(NamedTuple):
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """All services, healthy, of a copy of this checkout, so that its secrets and volumes are let be."""
+    """All services, healthy, from a copy of this checkout, to leave its own secrets and volumes untouched."""
     folder = tmp_path_factory.mktemp("compose")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -76,7 +76,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         begin = time.monotonic()
         stack.compose("build")
         built = time.monotonic()
-        stack.compose("up", "--detach", "--wait", "--wait-timeout", str(UP_S))
+        stack.compose("up", "--detach", "--wait", "--wait-timeout", str(UP_TIMEOUT_S))
         print(f"\nbuilt in {built - begin:.0f} s, healthy {time.monotonic() - built:.0f} s later")
         yield stack
     finally:
@@ -96,15 +96,15 @@ def free_ports(number: int) -> list[int]:
     return ports
 
 
-def ordered(stack: Stack, key: str, drawn: list[str]) -> str:
-    """What comes of an order for Saudi Arabia that was never made before; `drawn` gets the verdict's id."""
+def try_to_draw(stack: Stack, key: str, drawn: list[str]) -> str:
+    """The outcome of a picture request for Saudi Arabia with a new prompt; the verdict's id is appended to `drawn`."""
     body = {"prompt": f"a woman holding a wine glass on a beach, number {next(numbers)}", "locale": "ar-SA", "seed": 7}
     headers = {"Authorization": f"Bearer {key}"}
     url = f"{stack.url('PROPRIETY_PORT')}/v1/images/generations"
     try:
         answer = httpx.post(url, json=body, headers=headers, timeout=120, trust_env=False)
     except httpx.TransportError:
-        return "gone"
+        return "no response"
     if answer.status_code != 200:
         return f"{answer.status_code} {answer.json()['error']['code']}"
     picture = answer.json()
@@ -114,32 +114,32 @@ def ordered(stack: Stack, key: str, drawn: list[str]) -> str:
     return f"drawn, {picture['verdict']['status']}"
 
 
-def test_without_a_key_nobody_is_served(stack: Stack) -> None:
+def test_requests_without_a_key_are_refused(stack: Stack) -> None:
     answer = httpx.post(f"{stack.url('PROPRIETY_PORT')}/v1/moderations", json={"input": "a tree"}, trust_env=False)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_no_container_is_root_or_writes_beside_its_volumes_or_takes_all_memory(stack: Stack, service: str) -> None:
+def test_containers_run_without_root_with_read_only_files_and_limited_memory(stack: Stack, service: str) -> None:
     host = stack.inspect(service)["HostConfig"]
     assert (host["ReadonlyRootfs"], host["CapDrop"], host["RestartPolicy"]["Name"]) == (True, ["ALL"], "unless-stopped")
     assert 0 < host["Memory"] < 10 * 2**30
     assert stack.compose("exec", "-T", service, "id", "-u").strip() != "0"
 
 
-def test_the_api_alone_can_be_reached_and_from_this_machine_alone(stack: Stack) -> None:
+def test_only_the_api_is_reachable_and_only_from_this_machine(stack: Stack) -> None:
     bound = {name: stack.inspect(name)["HostConfig"]["PortBindings"] or {} for name in SERVICES}
     addresses = {name: [each["HostIp"] for port in ports.values() for each in port] for name, ports in bound.items()}
     assert addresses == {"agent": ["127.0.0.1"], "llm": [], "generator": [], "db": []}
 
 
-def test_the_sample_conversation_is_held_and_drawn(stack: Stack, key: str, tmp_path: Path) -> None:
-    assert ordered(stack, key, []) == "drawn, ok"
-    with (tmp_path / "told").open("w+") as told:
+def test_the_sample_conversation_is_judged_and_drawn(stack: Stack, key: str, tmp_path: Path) -> None:
+    assert try_to_draw(stack, key, []) == "drawn, ok"
+    with (tmp_path / "output").open("w+") as output:
         port = int(stack.environment["PROPRIETY_PORT"])
-        show_demo(Settings(host="127.0.0.1", port=port, api_key=key, output_dir=tmp_path), Console(file=told))
-        told.seek(0)
-        lines = told.read()
+        show_demo(Settings(host="127.0.0.1", port=port, api_key=key, output_dir=tmp_path), Console(file=output))
+        output.seek(0)
+        lines = output.read()
     assert re.search(r"fr-FR: .* → allow .*\n +drawn: .*wine", lines), lines
     assert re.search(r"ar-SA: .* → rewrite .*alcohol.*\n +drawn: (?!.*wine)", lines), lines
     for locale in LOCALES:
@@ -147,28 +147,28 @@ def test_the_sample_conversation_is_held_and_drawn(stack: Stack, key: str, tmp_p
     assert [stack.inspect(service)["RestartCount"] for service in SERVICES] == [0] * len(SERVICES)
 
 
-def test_prometheus_finds_figures_for_every_panel_and_every_alert(stack: Stack, key: str) -> None:
+def test_prometheus_has_data_for_every_panel_and_no_alert_fires(stack: Stack, key: str) -> None:
     (stack.folder / "secrets" / "metrics_key").write_text(stack.new_key("prometheus", "--scope", "metrics"))
     stack.compose("--profile", "observability", "up", "--detach", "--wait", "prometheus")
     dashboard = json.loads((ROOT / "deploy/observability/grafana/dashboards/propriety.json").read_text())
-    asked = {target["expr"] for panel in dashboard["panels"] for target in panel["targets"]}
+    missing = {target["expr"] for panel in dashboard["panels"] for target in panel["targets"]}
     with httpx.Client(base_url=stack.url("PROMETHEUS_PORT"), trust_env=False) as prometheus:
 
-        def found(expression: str) -> bool:
+        def has_data(expression: str) -> bool:
             query = {"query": expression.replace("$__rate_interval", "1m")}
             answer = prometheus.get("/api/v1/query", params=query).json()
             assert answer["status"] == "success", (expression, answer)
             return bool(answer["data"]["result"])
 
-        deadline = time.monotonic() + SCRAPED_S
-        while asked := {expression for expression in asked if not found(expression)}:
-            assert time.monotonic() < deadline, asked
-            for prompt in ("a tree", "a tree", ""):  # a hit of the cache, and a refusal
+        deadline = time.monotonic() + SCRAPE_TIMEOUT_S
+        while missing := {expression for expression in missing if not has_data(expression)}:
+            assert time.monotonic() < deadline, missing
+            for prompt in ("a tree", "a tree", ""):  # a cache hit, and a refusal
                 body = {"input": prompt, "locale": "fr-FR"}
                 headers = {"Authorization": f"Bearer {key}"}
                 url = f"{stack.url('PROPRIETY_PORT')}/v1/moderations"
                 httpx.post(url, json=body, headers=headers, timeout=120, trust_env=False)
-            ordered(stack, key, [])
+            try_to_draw(stack, key, [])
             time.sleep(5)
         (group,) = prometheus.get("/api/v1/rules").json()["data"]["groups"]
         assert {rule["name"]: rule["health"] for rule in group["rules"]} == dict.fromkeys(
@@ -185,25 +185,25 @@ def test_the_alerts_fire_when_they_should(stack: Stack) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("service", AWAY)
-def test_a_killed_container_comes_back_and_meanwhile_nothing_is_let_through_or_lost(
-    stack: Stack, key: str, service: str
-) -> None:
+@pytest.mark.parametrize("service", OUTAGES)
+def test_a_killed_container_recovers_and_nothing_is_let_through_or_lost(stack: Stack, key: str, service: str) -> None:
     drawn: list[str] = []
-    assert ordered(stack, key, drawn) == "drawn, ok"
+    assert try_to_draw(stack, key, drawn) == "drawn, ok"
     restarts = stack.inspect(service)["RestartCount"]
     begin = time.monotonic()
-    stack.compose("exec", "-T", service, "sh", "-c", "kill -9 -1")  # all but the init process, which ends then
-    answers = Counter[str]()
-    while (answer := ordered(stack, key, drawn)) != "drawn, ok" or stack.inspect(service)["RestartCount"] == restarts:
-        answers[answer] += 1
-        assert time.monotonic() < begin + BACK_S, answers
+    stack.compose("exec", "-T", service, "sh", "-c", "kill -9 -1")  # all but the init process, which then exits
+    outcomes = Counter[str]()
+    while (outcome := try_to_draw(stack, key, drawn)) != "drawn, ok" or stack.inspect(service)[
+        "RestartCount"
+    ] == restarts:
+        outcomes[outcome] += 1
+        assert time.monotonic() < begin + RECOVERY_TIMEOUT_S, outcomes
         time.sleep(0.2)
-    back = time.monotonic() - begin
-    stack.compose("up", "--detach", "--wait", "--wait-timeout", str(BACK_S))
+    recovered = time.monotonic() - begin
+    stack.compose("up", "--detach", "--wait", "--wait-timeout", str(RECOVERY_TIMEOUT_S))
     healthy = time.monotonic() - begin
-    print(f"\n{service}: answers again after {back:.1f} s, healthy after {healthy:.1f} s; meanwhile {dict(answers)}")
-    # A database can be back before there is anything to write to it.
-    assert answers[AWAY[service]] or (service == "db" and not answers), answers
+    print(f"\n{service}: recovered after {recovered:.1f} s, healthy after {healthy:.1f} s; meanwhile {dict(outcomes)}")
+    # The database can recover before the next write.
+    assert outcomes[OUTAGES[service]] or (service == "db" and not outcomes), outcomes
     with httpx.Client(base_url=stack.url("PROPRIETY_PORT"), headers={"Authorization": f"Bearer {key}"}) as client:
         assert {client.get(f"/v1/verdicts/{name}").status_code for name in drawn} == {200}
