@@ -15,9 +15,8 @@ import typer
 from pydantic import TypeAdapter
 
 from agent.moderator import Moderator
-from agent.policy.model import Expectation, Policy, PolicyTest
+from agent.policy.model import Expectation, Policy
 from agent.terminal.console import each, load_moderator, noted_once, policy_of, read_settings
-from cli.policy.test import met
 from propriety.verdict import ChatMessage, Detector, Strict
 
 PROMPTS = Path(__file__).parent / "prompts"
@@ -81,7 +80,7 @@ async def judge(moderator: Moderator, detector: Detector | None) -> tuple[Counts
         verdict = await moderator.moderate(conversation.messages, conversation.locale, detector)
         kind = f"conversations, {conversation.kind.replace('_', ' ')}"
         counts[kind] += 1
-        if not met(PolicyTest(prompt="-", expect=conversation.expect), verdict):
+        if not conversation.expect.met_by(verdict):
             got = [verdict.action.value, *(violation.rule_id for violation in verdict.violations)]
             wrong[kind].append(f"{conversation.id} ({conversation.locale}) {verdict.prompt!r}: {got}")
 

@@ -8,7 +8,7 @@ import pytest
 from agent.moderator import BLOCKED_UNJUDGED, Moderator
 from agent.policy.files import load_policies
 from agent.settings import Settings
-from cli.policy.test import met, verdicts_on
+from cli.policy.test import verdicts_on
 from propriety.verdict import Action, ChatMessage, Detector, Status
 
 HELD = 0.95
@@ -31,7 +31,7 @@ def test_each_own_test_holds_with_the_embedded_judge(
     cases = [(policy, test) for policy, test in CASES if policy.locale == locale]
     verdicts = loop.run(verdicts_on(moderator, cases, None))
     assert {verdict.status for verdict in verdicts.values()} == {Status.OK}
-    assert not [test.prompt for index, (_, test) in enumerate(cases) if not met(test, verdicts[index])]
+    assert not [test.prompt for index, (_, test) in enumerate(cases) if not test.expect.met_by(verdicts[index])]
 
 
 def test_of_every_third_own_test_few_need_the_judge(loop: asyncio.Runner, moderator: Moderator) -> None:
@@ -41,9 +41,7 @@ def test_of_every_third_own_test_few_need_the_judge(loop: asyncio.Runner, modera
     for index, (_, test) in enumerate(some):
         unjudged = any(violation.category in BLOCKED_UNJUDGED for violation in verdicts[index].violations)
         action = Action.BLOCK if unjudged and test.expect.action is Action.REWRITE else test.expect.action
-        held += met(
-            test.model_copy(update={"expect": test.expect.model_copy(update={"action": action})}), verdicts[index]
-        )
+        held += test.expect.model_copy(update={"action": action}).met_by(verdicts[index])
     assert held / len(some) >= HELD
 
 

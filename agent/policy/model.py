@@ -13,7 +13,7 @@ import langcodes
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from agent.policy.audience import audience_of
-from propriety.verdict import Action, Category, Detector, Severity, Strict
+from propriety.verdict import Action, Category, Detector, Severity, Strict, Verdict
 
 BASE = "base"
 
@@ -77,6 +77,11 @@ class DisabledRule(Strict):
 class Expectation(Strict):
     action: Action
     rule: RuleId | None = None
+
+    def met_by(self, verdict: Verdict) -> bool:
+        """Whether the verdict has this action, and this rule, if one is named, among those it finds broken."""
+        broken = {violation.rule_id for violation in verdict.violations}
+        return verdict.action is self.action and (self.rule is None or self.rule in broken)
 
 
 class PolicyTest(Strict):

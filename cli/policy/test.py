@@ -44,7 +44,7 @@ def run_tests(
     cases = [(policy, test) for policy in chosen for test in policy.tests]
     with noted_once():
         verdicts = asyncio.run(verdicts_on(moderator, cases, detector))
-    failed = {index for index, (_, test) in enumerate(cases) if not met(test, verdicts[index])}
+    failed = {index for index, (_, test) in enumerate(cases) if not test.expect.met_by(verdicts[index])}
     table = Table("policy", "title", "passed", "allowed as expected", "stopped as expected")
     for policy in chosen:
         own = {index for index, case in enumerate(cases) if case[0] is policy}
@@ -61,12 +61,6 @@ def run_tests(
         console.print(f"{without} tests were judged without the LLM, which did not answer", style="red")
     typer.echo(f"{len(cases) - len(failed)} passed, {len(failed)} failed")
     raise typer.Exit(1 if failed else 0)
-
-
-def met(test: PolicyTest, verdict: Verdict) -> bool:
-    """Whether a verdict is what a test expects: the action, and among the broken rules the one it names."""
-    rules = {violation.rule_id for violation in verdict.violations}
-    return verdict.action is test.expect.action and (test.expect.rule is None or test.expect.rule in rules)
 
 
 async def verdicts_on(moderator: Moderator, cases: list[Case], detector: Detector | None) -> dict[int, Verdict]:
