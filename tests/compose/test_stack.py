@@ -96,7 +96,7 @@ def free_ports(number: int) -> list[int]:
     return ports
 
 
-def try_to_draw(stack: Stack, key: str, drawn: list[str]) -> str:
+def order(stack: Stack, key: str, drawn: list[str]) -> str:
     """The outcome of a picture request for Saudi Arabia with a new prompt; the verdict's id is appended to `drawn`."""
     body = {"prompt": f"a woman holding a wine glass on a beach, number {next(numbers)}", "locale": "ar-SA", "seed": 7}
     headers = {"Authorization": f"Bearer {key}"}
@@ -134,7 +134,7 @@ def test_only_the_api_is_reachable_and_only_from_this_machine(stack: Stack) -> N
 
 
 def test_the_sample_conversation_is_judged_and_drawn(stack: Stack, key: str, tmp_path: Path) -> None:
-    assert try_to_draw(stack, key, []) == "drawn, ok"
+    assert order(stack, key, []) == "drawn, ok"
     with (tmp_path / "output").open("w+") as output:
         port = int(stack.environment["PROPRIETY_PORT"])
         show_demo(Settings(host="127.0.0.1", port=port, api_key=key, output_dir=tmp_path), Console(file=output))
@@ -168,7 +168,7 @@ def test_prometheus_has_data_for_every_panel_and_no_alert_fires(stack: Stack, ke
                 headers = {"Authorization": f"Bearer {key}"}
                 url = f"{stack.url('PROPRIETY_PORT')}/v1/moderations"
                 httpx.post(url, json=body, headers=headers, timeout=120, trust_env=False)
-            try_to_draw(stack, key, [])
+            order(stack, key, [])
             time.sleep(5)
         (group,) = prometheus.get("/api/v1/rules").json()["data"]["groups"]
         assert {rule["name"]: rule["health"] for rule in group["rules"]} == dict.fromkeys(
@@ -188,14 +188,12 @@ def test_the_alerts_fire_when_they_should(stack: Stack) -> None:
 @pytest.mark.parametrize("service", OUTAGES)
 def test_a_killed_container_recovers_and_nothing_is_let_through_or_lost(stack: Stack, key: str, service: str) -> None:
     drawn: list[str] = []
-    assert try_to_draw(stack, key, drawn) == "drawn, ok"
+    assert order(stack, key, drawn) == "drawn, ok"
     restarts = stack.inspect(service)["RestartCount"]
     begin = time.monotonic()
     stack.compose("exec", "-T", service, "sh", "-c", "kill -9 -1")  # all but the init process, which then exits
     outcomes = Counter[str]()
-    while (outcome := try_to_draw(stack, key, drawn)) != "drawn, ok" or stack.inspect(service)[
-        "RestartCount"
-    ] == restarts:
+    while (outcome := order(stack, key, drawn)) != "drawn, ok" or stack.inspect(service)["RestartCount"] == restarts:
         outcomes[outcome] += 1
         assert time.monotonic() < begin + RECOVERY_TIMEOUT_S, outcomes
         time.sleep(0.2)
