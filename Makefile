@@ -88,7 +88,7 @@ $(VENV)/.installed $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VE
 	  sleep 1
 	  if grep -qE 'torch==[0-9.]+\+cpu' $(VENV)/pip.log; then
 	    echo "make: pip found no CPU wheels of PyTorch, which vLLM's CPU build needs. Set pip's extra-index-url" >&2
-	    echo "(the variable PIP_EXTRA_INDEX_URL), to PyTorch's index of CPU wheels: choose Linux, Pip and CPU under" >&2
+	    echo "(the variable PIP_EXTRA_INDEX_URL) to PyTorch's index of CPU wheels: choose Linux, Pip and CPU under" >&2
 	    echo "'Start Locally' on pytorch.org/get-started/locally, and use the URL after --index-url." >&2
 	  fi
 	  echo "make: the installation failed, see above and $(VENV)/pip.log; fix it and run the same command again." >&2
