@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import langcodes
 
-from agent.policy.audience import SUBTAG
+from agent.policy.audience import audience_of, split_audience, with_audience
 from agent.policy.model import BASE, Policy
 
 MAX_LOCALE = 64  # RFC 5646 section 4.4.1 allows limits from 35 up; this is the width of the decision log's column
 
 
 class UnknownLocaleError(ValueError):
-    """The caller's locale is no well-formed, registered BCP-47 tag."""
+    """The locale is not a well-formed, registered BCP-47 tag, or has an unknown audience."""
 
 
-def lookup(policies: dict[str, Policy], locale: str) -> tuple[str, Policy]:
+def lookup(policies: Mapping[str, Policy], locale: str) -> tuple[str, Policy]:
     """The canonical tag of `locale` and its policy, by RFC 4647 section 3.4: `de-AT` → `de` → `base`.
 
-    An audience (`de-AT-x-children`) is kept on the way, and one that is not there is refused, never dropped.
+    The audience of a tag (`de-AT-x-children`) is kept while the locale is shortened. An unknown audience is refused,
+    never dropped.
 
     Raises:
-        UnknownLocaleError: where the tag is malformed (RFC 5646), names an unregistered language or region or an
-            unknown audience, or has more than `MAX_LOCALE` characters.
+        UnknownLocaleError: the tag is malformed (RFC 5646), names an unregistered language or region or an unknown
+            audience, or has more than `MAX_LOCALE` characters.
     """
     if len(locale) > MAX_LOCALE:
         raise UnknownLocaleError(f"{locale[:16]!r}… is longer than {MAX_LOCALE} characters; write it like de-DE")
@@ -29,21 +32,19 @@ def lookup(policies: dict[str, Policy], locale: str) -> tuple[str, Policy]:
         known = langcodes.tag_is_valid(locale)
         tag = langcodes.standardize_tag(locale) if known else ""
     except langcodes.tag_parser.LanguageTagError as error:
-        raise UnknownLocaleError(f"{locale!r} is no BCP-47 language tag ({error}); write it like de-DE") from None
+        raise UnknownLocaleError(f"{locale!r} is not a BCP-47 language tag ({error}); write it like de-DE") from None
     if not known:
         raise UnknownLocaleError(f"{locale!r} names a language or region that is not registered; write it like de-DE")
     by_lower = {name.lower(): policy for name, policy in policies.items()}
-    place, private, audience = tag.lower().partition(SUBTAG)
-    if private and f"{BASE}{private}{audience}" not in by_lower:
-        audiences = [name.removeprefix(f"{BASE}{SUBTAG}") for name in by_lower if name.startswith(BASE + SUBTAG)]
-        raise UnknownLocaleError(
-            f"{locale!r}: there is no audience {audience!r}, only {', '.join(audiences) or 'none'}"
-        )
+    place, audience = split_audience(tag.lower())
+    if audience and with_audience(BASE, audience) not in by_lower:
+        audiences = sorted({audience_of(name) for name in by_lower} - {""})
+        raise UnknownLocaleError(f"{locale!r}: no audience {audience!r}, only {', '.join(audiences) or 'none'}")
     subtags = place.split("-")
     while subtags:
-        if policy := by_lower.get("-".join(subtags) + private + audience):
+        if policy := by_lower.get(with_audience("-".join(subtags), audience)):
             return tag, policy
         subtags.pop()
         if subtags and len(subtags[-1]) == 1:
             subtags.pop()
-    return tag, by_lower[BASE + private + audience]
+    return tag, by_lower[with_audience(BASE, audience)]

@@ -1,4 +1,4 @@
-"""What a policy is: what a place does not show, on which law or custom that rests, what may stand in its place."""
+"""What a policy is: what pictures in a place must not show, by which law or custom, and what can replace it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import langcodes
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from agent.policy.audience import audience_of
+from agent.policy.audience import audience_of, split_audience, with_audience
 from propriety.verdict import Action, Category, Detector, Severity, Strict, Verdict
 
 BASE = "base"
@@ -23,7 +23,7 @@ RuleId = Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", descriptio
 
 
 class Level(Strict):
-    """What a severity does, and how strongly the generator's safe branch acts (`wxi`, `tau_gc` in [0, 1])."""
+    """What a severity leads to, and how strongly the generator's safe branch acts (`wxi`, `tau_gc` in [0, 1])."""
 
     action: Action
     wxi: float | None = Field(default=None, ge=0, le=1)
@@ -32,43 +32,43 @@ class Level(Strict):
     @model_validator(mode="after")
     def _knobs_belong_to_rewrites(self) -> Level:
         if (self.action is Action.REWRITE) != (self.wxi is not None and self.tau_gc is not None):
-            raise ValueError("wxi and tau_gc are given exactly where the action is rewrite")
+            raise ValueError("expected wxi and tau_gc if the action is rewrite, and neither otherwise")
         return self
 
 
 class Examples(Strict):
-    """Image prompts on both sides of a rule's line."""
+    """Image prompts that break a rule, and near misses that do not."""
 
     violating: list[Text] = []
     allowed: list[Text] = []
 
 
 class Rule(Strict):
-    """One thing that a place does not show."""
+    """One thing that pictures in a place must not show."""
 
     id: RuleId
     category: Category
     severity: Severity
     topics: list[Text] = Field(default=[], description="Topics of the concept bank that offend under this rule.")
     only_with: list[Text] = Field(
-        default=[], description="Topics, claimed or not, beside which alone the rule is broken; empty: by itself."
+        default=[], description="The rule is broken only together with one of these topics; empty: by itself."
     )
     definition: Text = Field(description="What a picture must not show, in one or two plain sentences.")
-    exceptions: list[Text] = Field(default=[], description="What the law or custom itself lets through.")
+    exceptions: list[Text] = Field(default=[], description="What the law or custom itself allows.")
     examples: Examples = Examples()
-    safe_concepts: list[Text] = Field(default=[], description="What can stand in its place.")
+    safe_concepts: list[Text] = Field(default=[], description="What can replace it.")
     message: Texts
     sources: list[Text] = Field(min_length=1, description="The law or custom that the rule rests on.")
 
     @model_validator(mode="after")
     def _minors_are_always_critical(self) -> Rule:
         if self.category is Category.CHILD_SEXUAL_EXPLOITATION and self.severity is not Severity.CRITICAL:
-            raise ValueError("child_sexual_exploitation is always of severity critical")
+            raise ValueError("expected severity critical, as always for child_sexual_exploitation")
         return self
 
 
 class DisabledRule(Strict):
-    """Switches an inherited rule off, with the reason."""
+    """Disables an inherited rule, with the reason."""
 
     id: RuleId
     disabled: Annotated[str, Field(min_length=10, description="Why the rule does not hold here.")]
@@ -85,21 +85,21 @@ class Expectation(Strict):
 
 
 class PolicyTest(Strict):
-    """A prompt and what the policy must decide on it."""
+    """A prompt, and what the policy must decide on it."""
 
     prompt: Text
     expect: Expectation
 
 
 class Messages(Strict):
-    """What the person who asked is told, by language."""
+    """What the person who asked for the picture is told, by language."""
 
     rewrite: Texts
     block: Texts
 
 
 class Severities(Strict):
-    """Critical always blocks, never rewrites or draws; a graver level is never milder than a lesser one."""
+    """Critical always blocks. A higher severity never has a milder action than a lower one."""
 
     low: Level
     medium: Level
@@ -109,10 +109,10 @@ class Severities(Strict):
     @model_validator(mode="after")
     def _critical_blocks(self) -> Severities:
         if self.critical.action is not Action.BLOCK:
-            raise ValueError("severity critical always has action block")
+            raise ValueError("expected action block for severity critical")
         actions = [list(Action).index(self[severity].action) for severity in Severity]
         if actions != sorted(actions):
-            raise ValueError("actions never grow milder from low to critical: allow, then rewrite, then block")
+            raise ValueError("expected actions that never grow milder from low to critical: allow, rewrite, block")
         return self
 
     def __getitem__(self, severity: Severity) -> Level:
@@ -124,7 +124,7 @@ class Policy(Strict):
     """A resolved policy: the file's own rules over those of its parents."""
 
     locale: str
-    lineage: list[str] = Field(description="The files it was resolved from, this one first, base last.")
+    lineage: list[str] = Field(description="The files that it was resolved from: its own first, base last.")
     title: Text
     version: dt.date
     detector: Detector
@@ -137,13 +137,14 @@ class Policy(Strict):
 
     @property
     def audience(self) -> str:
-        """The audience that is laid over the locale, or nothing."""
+        """The audience that is laid over the locale; empty if there is none."""
         return audience_of(self.locale)
 
     @property
     def tag(self) -> str:
-        """A BCP-47 tag that finds this policy: its locale, or for base one that has no policy of its own."""
-        return f"en{self.locale.removeprefix(BASE)}" if self.locale.startswith(BASE) else self.locale
+        """A BCP-47 tag that finds this policy: its locale, or for base `en`, which has no policy file."""
+        place, audience = split_audience(self.locale)
+        return with_audience("en", audience) if place == BASE else self.locale
 
     @property
     def language(self) -> str:
@@ -151,7 +152,7 @@ class Policy(Strict):
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of all that decides: everything but the tests."""
+        """SHA-256 of everything that decides: all fields but the tests."""
         content = self.model_dump(mode="json", exclude={"tests"})
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
@@ -160,12 +161,12 @@ class Policy(Strict):
         return {rule.id: rule for rule in self.rules}
 
     def say(self, texts: Mapping[str, str]) -> str:
-        """The text in the policy's language, else in English, else in whichever there is."""
+        """The text in the policy's language, else in English, else in any language."""
         return texts.get(self.language) or texts.get("en") or next(iter(texts.values()))
 
 
 class RuleOverride(Strict):
-    """A rule as written in a file: fields that are left out come from the parent's rule of that id."""
+    """A rule as written in a file. Omitted fields come from the parent's rule of that id."""
 
     id: RuleId
     category: Category | None = None
@@ -188,7 +189,7 @@ class PolicyFile(Strict):
     """One YAML file as written, before it is laid over its parent."""
 
     locale: Text
-    extends: str | None = Field(description="The parent's locale; null for base alone.")
+    extends: str | None = Field(description="The parent's locale; null for base and audiences.")
     title: Text
     version: dt.date
     detector: Detector | None = None

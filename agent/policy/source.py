@@ -1,15 +1,16 @@
-"""YAML sources that know their lines, so that every error names file, line and what was expected."""
+"""YAML files that know their lines, so that every error names file, line and what was expected."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import yaml
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+Location = Iterable[str | int]  # the keys and indices that lead to a part of a file, as pydantic gives them
 
 
 class PolicyError(ValueError):
@@ -20,40 +21,108 @@ class PolicyError(ValueError):
         self.path, self.line, self.expected = path, line, expected
 
 
-def read_yaml(path: Path) -> Any:
-    """Parse a YAML file into maps and lists that know their lines; duplicate keys are refused."""
+class Source(NamedTuple):
+    """A YAML file: its content as plain data, and the parse tree that knows where each part is."""
+
+    path: Path
+    data: Any
+    tree: yaml.Node | None
+
+    def error(self, location: Location, expected: str) -> PolicyError:
+        """An error at a part of the file. Where a part is missing, the line is that of the part around it."""
+        return PolicyError(self.path, _locate(self.tree, location)[0], expected)
+
+    def invalid(self, error: ValidationError, within: tuple[str | int, ...] = ()) -> PolicyError:
+        """The first problem that pydantic found in the file, or in the part `within`."""
+        first = error.errors(include_url=False)[0]
+        line, names = _locate(self.tree, (*within, *first["loc"]))
+        given = f", not {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
+        match first["type"]:
+            case "extra_forbidden":
+                problem = "unknown key; correct its spelling or remove it"
+            case "missing":
+                problem = "required, but missing; add it"
+            case "model_type":
+                problem = "expected keys and values"
+            case "value_error":
+                problem = str(first["ctx"]["error"])
+            case _:
+                problem = first["msg"].replace("Input should be", "expected") + given
+        return PolicyError(self.path, line, f"{'.'.join(names) or 'the file'}: {problem}")
+
+
+def read_yaml(path: Path) -> Source:
+    """Read a YAML 1.2 file.
+
+    Raises:
+        PolicyError: the file cannot be read, is not valid YAML, has a key twice or a tag that makes an object.
+    """
     try:
-        return YAML(typ="rt", pure=True).load(path.read_text(encoding="utf-8"))
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise PolicyError(path, mark.line + 1 if mark else 1, f"expected valid YAML: {error.problem}") from None
+        text = path.read_text(encoding="utf-8")
+        loader = _Loader(text)
+        tree = loader.get_single_node()
+        return Source(path, None if tree is None else loader.construct_document(tree), tree)
+    except yaml.MarkedYAMLError as error:
+        mark, begin = error.problem_mark or error.context_mark, error.context_mark
+        where = f" {error.context} that begins on line {begin.line + 1}" if error.context and begin else ""
+        raise PolicyError(path, mark.line + 1 if mark else 1, f"expected valid YAML: {error.problem}{where}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.encode()[: error.position].count(b"\n") + 1
+        raise PolicyError(path, line, f"expected valid YAML: {error.reason}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(path, 1, f"expected a readable UTF-8 file: {error}") from None
-    except (YAMLError, ValueError) as error:  # control characters, a date such as 2026-99-99: no mark to go by
-        raise PolicyError(path, 1, f"expected valid YAML: {str(error).splitlines()[0]}") from None
+    except ValueError as error:  # an explicit tag whose text does not fit, such as `!!int x`
+        raise PolicyError(path, 1, f"expected valid YAML: {error}") from None
 
 
-def explain(error: ValidationError, document: Any, path: Path) -> PolicyError:
-    """The first thing that pydantic found wrong, with its place in the file."""
-    first = error.errors(include_url=False)[0]
-    line, where = locate(document, first["loc"])
-    given = f", not {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
-    return PolicyError(path, line, f"{where or 'file'}: {first['msg']}{given}")
+class _Loader(yaml.CSafeLoader):
+    """Reads YAML 1.2 (its core schema, section 10.3), which is what editors check: `no` is a word, a date is text.
+
+    PyYAML's own loaders read YAML 1.1.
+    """
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value!r}", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
-def locate(document: Any, location: Iterable[str | int]) -> tuple[int, str]:
-    """The line (from 1) and the dotted name of the deepest node of `document` on the path `location`."""
-    line, names = 1, []
+for _kind, _pattern, _first in (
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", "true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", "[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("merge", "<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_pattern})$"), _first)
+
+
+def _locate(node: yaml.Node | None, location: Location) -> tuple[int, list[str]]:
+    """The line (from 1) and the names of the deepest part of the file on the way to `location`.
+
+    An item of a list that has an `id` is named by that, and otherwise by its index.
+    """
+    line, names = 1, list[str]()
     for step in location:
-        if isinstance(document, CommentedMap) and step in document:
-            line = document.lc.key(step)[0] + 1
-        elif isinstance(document, CommentedSeq) and isinstance(step, int) and step < len(document):
-            line = document.lc.item(step)[0] + 1
-        elif isinstance(document, CommentedMap) and step not in ("override", "disabled"):
-            names.append(str(step))  # a required key that is missing
-            continue
-        else:
-            continue  # pydantic names the member of a union too, which is no node of the file
-        names.append(str(step))
-        document = document[step]
-    return line, ".".join(names)
+        if isinstance(node, yaml.MappingNode):
+            if (entry := _entry(node, step)) is not None:
+                line, node = entry[0].start_mark.line + 1, entry[1]
+            elif step in ("override", "disabled"):
+                continue  # pydantic names the member of a union too, which is not a part of the file
+            names.append(str(step))
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+            own = _entry(node, "id") if isinstance(node, yaml.MappingNode) else None
+            names.append(str(own[1].value if own else step))
+    return line, names
+
+
+def _entry(node: yaml.MappingNode, key: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    return next((entry for entry in node.value if entry[0].value == str(key)), None)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 from rich.table import Table
-from ruamel.yaml import YAML
 
 from agent.policy.files import json_schema
 from agent.terminal.console import console, policy_of, read_policies
@@ -55,7 +55,8 @@ def show(locale: Locale, policies: Directory = None) -> None:
     Exit status: 0 shown; 1 a file is wrong; 2 the locale is malformed or unregistered.
     """
     policy = policy_of(read_policies(policies), locale)
-    YAML(typ="safe").dump(policy.model_dump(mode="json"), sys.stdout)
+    document = policy.model_dump(mode="json")
+    yaml.safe_dump(document, sys.stdout, allow_unicode=True, sort_keys=False, width=120)
 
 
 @app.command()

@@ -54,7 +54,7 @@ def replay(
     """
     settings, start = read_settings(), dt.datetime.now(dt.UTC) - duration(since, "--since")
     policies = read_policies(settings.policies_dir, instead=file)
-    locale = str(read_yaml(file)["locale"])
+    locale = str(read_yaml(file).data["locale"])
     try:
         log = DecisionLog(settings)
         logged = list(log.since(start))

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import REGISTRY
-from ruamel.yaml import YAML
 
 import agent.metrics
 
@@ -27,7 +27,7 @@ def exported() -> dict[str, set[str]]:
 
 
 def asked() -> list[str]:
-    (group,) = YAML(typ="safe").load(FOLDER / "alerts.yml")["groups"]
+    (group,) = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
     dashboard = json.loads((FOLDER / "grafana" / "dashboards" / "propriety.json").read_text())
     panels = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     own = [each for each in [rule["expr"] for rule in group["rules"]] + panels if "propriety_" in each]

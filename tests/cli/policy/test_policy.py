@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 from typer.testing import CliRunner
 
 from agent.settings import Settings
@@ -60,7 +60,7 @@ def test_list_names_every_policy(folder: Path) -> None:
 
 def test_show_prints_the_resolved_policy_as_yaml(folder: Path) -> None:
     result = CliRunner().invoke(app, ["policy", "show", "de-DE", "--policies", str(folder)])
-    rule = YAML(typ="safe").load(result.output)["rules"][0]
+    rule = yaml.safe_load(result.output)["rules"][0]
     assert (rule["severity"], rule["definition"]) == ("low", "What it forbids.")
 
 

@@ -1,0 +1,54 @@
+"""Lookup follows RFC 4647."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.policy.files import load_policies
+from agent.policy.lookup import UnknownLocaleError, lookup
+from agent.policy.model import Policy
+
+
+@pytest.fixture
+def policies(write: Callable[[dict[str, str]], Path], base: str, child: str) -> dict[str, Policy]:
+    children = {name: child.replace("de-DE", name) for name in ("de-DE", "zh-Hant", "he")}
+    return load_policies(write({"base": base, **children}))
+
+
+@pytest.mark.parametrize(
+    ("locale", "tag", "served"),
+    [
+        ("de-DE", "de-DE", "de-DE"),
+        ("dE-dE", "de-DE", "de-DE"),
+        ("de_de", "de-DE", "de-DE"),
+        ("de-Latn-DE", "de-DE", "de-DE"),  # the default script is dropped
+        ("de-DE-1996", "de-DE-1996", "de-DE"),
+        ("de-DE-u-co-phonebk", "de-DE-u-co-phonebk", "de-DE"),
+        ("de-AT", "de-AT", "base"),
+        ("de", "de", "base"),
+        ("zh-Hant-TW", "zh-Hant-TW", "zh-Hant"),
+        ("zh-TW", "zh-TW", "base"),
+        ("zh", "zh", "base"),
+        ("iw-IL", "he-IL", "he"),
+        ("he-Hebr-IL", "he-IL", "he"),
+        ("x-private", "x-private", "base"),
+        ("i-klingon", "tlh", "base"),
+        ("und", "und", "base"),
+    ],
+)
+def test_lookup_truncates_to_the_nearest_policy(
+    policies: dict[str, Policy], locale: str, tag: str, served: str
+) -> None:
+    canonical, policy = lookup(policies, locale)
+    assert (canonical, policy.locale) == (tag, served)
+
+
+@pytest.mark.parametrize(
+    "locale",
+    ["", "-", "de-", "de--DE", "de-DE-u", "C", "123", "xx-YY", "a-b", "toolongsubtag", "de-DE; drop", "../base",
+     "de-DE\n", "dé", "\ud800", "de-x-" + "-".join(["a" * 8] * 100_000)],
+)  # fmt: skip
+def test_a_malformed_or_unregistered_locale_is_refused(policies: dict[str, Policy], locale: str) -> None:
+    with pytest.raises(UnknownLocaleError, match="write it like de-DE"):
+        lookup(policies, locale)
