@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
+from agent.concurrency import work_through
 from agent.moderator import BadPromptError, Moderator
 from agent.policy.lookup import UnknownLocaleError
 from agent.terminal.console import errors, progress_bar
-from agent.terminal.journal import append, work_through, written
+from agent.terminal.journal import append, written
 from propriety.verdict import Action, ChatMessage, Detector, Probability, Severity, Status, Strict, Verdict, Violation
 
 Id = StrictStr | StrictInt

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy.exc import SQLAlchemyError
 
+from agent.concurrency import work_through
 from agent.moderator import Moderator
 from agent.policy.concept_bank import load_bank
 from agent.policy.files import load_policies
@@ -26,7 +27,7 @@ from agent.policy.model import Policy
 from agent.policy.source import PolicyError
 from agent.settings import Settings
 from agent.store.sealing import SealError
-from agent.terminal.journal import append, work_through
+from agent.terminal.journal import append
 from propriety.verdict import Verdict
 
 Item = TypeVar("Item")

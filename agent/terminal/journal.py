@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 Form = TypeVar("Form", bound=BaseModel)
-Item = TypeVar("Item")
-
-IN_FLIGHT = 16  # as many as the LLM server batches by default
 
 
 class JournalError(ValueError):
@@ -61,13 +57,3 @@ def append(file: IO[bytes], line: BaseModel) -> None:
     """Write one line and hand it to the system at once."""
     file.write(line.model_dump_json().encode() + b"\n")
     file.flush()
-
-
-async def work_through(items: Iterator[Item], work: Callable[[Item], Awaitable[None]]) -> None:
-    """Do the work for every item, `IN_FLIGHT` of them at a time, so that the LLM server has something to batch."""
-
-    async def take() -> None:
-        for item in items:
-            await work(item)
-
-    await asyncio.gather(*(take() for _ in range(IN_FLIGHT)))

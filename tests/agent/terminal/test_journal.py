@@ -1,6 +1,5 @@
 """A file that grows line by line can be cut anywhere and is whole again."""
 
-import asyncio
 import tempfile
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.terminal.journal import IN_FLIGHT, JournalError, append, earlier, work_through, written
+from agent.terminal.journal import JournalError, append, earlier, written
 from propriety.verdict import Strict
 
 
@@ -34,31 +33,6 @@ def test_a_file_cut_at_any_byte_is_read_up_to_its_last_whole_line(texts, data):
             for line in lines[len(kept) :]:
                 append(file, line)
         assert path.read_bytes() == whole
-
-
-def test_everything_is_worked_through_at_most_so_many_at_a_time():
-    running, most, done = 0, 0, []
-
-    async def work(item: int) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0)
-        running -= 1
-        done.append(item)
-
-    asyncio.run(work_through(iter(range(100)), work))
-    assert sorted(done) == list(range(100))
-    assert most == IN_FLIGHT
-
-
-def test_what_fails_ends_the_work():
-    async def work(item: int) -> None:
-        if item == 3:
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        asyncio.run(work_through(iter(range(100)), work))
 
 
 def test_lines_that_another_made_are_refused(tmp_path):

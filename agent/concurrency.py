@@ -1,0 +1,44 @@
+"""Do many things at once, but not too many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+IN_FLIGHT = 16  # the LLM server batches this many by default
+
+
+async def work_through(
+    items: Iterable[Item], work: Callable[[Item], Awaitable[None]], done: Callable[[], None] | None = None
+) -> None:
+    """Do the work for every item, `IN_FLIGHT` of them at a time, and call `done` after each.
+
+    The items are taken one by one, so they may come from a long file. The first failure ends the work.
+    """
+    remaining = iter(items)
+
+    async def take() -> None:
+        for item in remaining:
+            await work(item)
+            if done:
+                done()
+
+    await asyncio.gather(*(take() for _ in range(IN_FLIGHT)))
+
+
+async def map_in_order(
+    items: Iterable[Item], work: Callable[[Item], Awaitable[Result]], done: Callable[[], None] | None = None
+) -> list[Result]:
+    """As `work_through`; what the work returns for each item, in the order of the items."""
+    results: dict[int, Result] = {}
+
+    async def one(numbered: tuple[int, Item]) -> None:
+        index, item = numbered
+        results[index] = await work(item)
+
+    await work_through(enumerate(items), one, done)
+    return [results[index] for index in sorted(results)]

@@ -1,0 +1,41 @@
+"""Many things are done at once, but not too many."""
+
+import asyncio
+
+import pytest
+
+from agent.concurrency import IN_FLIGHT, map_in_order, work_through
+
+
+def test_every_item_is_worked_on_at_most_so_many_at_a_time():
+    running, highest, worked, counted = 0, 0, [], []
+
+    async def work(item: int) -> None:
+        nonlocal running, highest
+        running += 1
+        highest = max(highest, running)
+        await asyncio.sleep(0)
+        running -= 1
+        worked.append(item)
+
+    asyncio.run(work_through(range(100), work, lambda: counted.append(1)))
+    assert sorted(worked) == list(range(100))
+    assert highest == IN_FLIGHT
+    assert len(counted) == 100
+
+
+def test_a_failure_ends_the_work():
+    async def work(item: int) -> None:
+        if item == 3:
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        asyncio.run(work_through(iter(range(100)), work))
+
+
+def test_results_are_in_the_order_of_the_items():
+    async def work(item: int) -> int:
+        await asyncio.sleep(0 if item % 2 else 0.001)
+        return -item
+
+    assert asyncio.run(map_in_order(range(50), work)) == [-item for item in range(50)]
