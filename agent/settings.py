@@ -213,6 +213,12 @@ class Settings(BaseSettings):
         return self.host == "localhost" or is_loopback(self.host)
 
     @property
+    def local_url(self) -> str:
+        """URL of the API for callers on this machine, also when it listens on every address."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
     def oldest_kept(self) -> dt.datetime | None:
         """What is older than that is deleted, by `retention_days`; None where nothing is."""
         return None if self.retention_days is None else dt.datetime.now(dt.UTC) - dt.timedelta(days=self.retention_days)

@@ -26,8 +26,8 @@ from agent.policy.files import load_policies
 from agent.policy.model import BASE
 from agent.policy.concept_bank import load_bank
 from agent.settings import Settings
-from agent.stack.preflight import StartError
-from agent.stack.serve import Child, supervise
+from agent.stack import StartError
+from agent.stack.supervise import Child, supervise
 from agent.terminal.console import WRONG, errors, fail, read_settings
 from benchmarks.asking import TIMEOUT_S, Asked, free_port, heading, megabytes, percentiles_ms, prompts, row, seconds
 from benchmarks.load import service

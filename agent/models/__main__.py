@@ -1,17 +1,17 @@
-"""`python -m agent.models`: fetch and convert the embedded LLM, where it is the one that is used."""
+"""`python -m agent.models`: fetch and convert the weights of the embedded LLM, if the settings use it."""
 
 from __future__ import annotations
 
 import sys
 
 from agent.models.fetch import EmbeddedModelError
-from agent.models.prepare import prepare
+from agent.models.weights import prepare_weights
 from agent.settings import EMBEDDED_LLM, Settings
 
 if __name__ == "__main__":
     settings = Settings()
     if settings.llm_url is None and settings.llm_model == EMBEDDED_LLM:
         try:
-            prepare(settings.models_dir)
+            prepare_weights(settings.models_dir)
         except EmbeddedModelError as error:
             sys.exit(f"propriety: {error}")

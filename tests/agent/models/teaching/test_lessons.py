@@ -2,26 +2,31 @@ import random
 import re
 import unicodedata
 
-import pytest
-
 from agent.judge.question import conversation
-from agent.models.teaching.lessons import HERE, MOST_NO, Exchange, _lines, editing, judging, telling
-from agent.models.teaching.teach import tokens
-from agent.policy.files import load_policies
+from agent.models.teaching.lessons import (
+    MAX_NO_PER_YES,
+    Lesson,
+    bank_lessons,
+    read_edits,
+    read_sheets,
+    rewriting_lessons,
+    sheet_lessons,
+)
 from agent.policy.concept_bank import load_bank
-from agent.settings import EMBEDDED_LLM, Settings
+from agent.policy.files import load_policies
+from agent.settings import Settings
 
 SETTINGS = Settings()
 POLICIES = load_policies(SETTINGS.policies_dir)
-SHEETS = [sheet for path in sorted((HERE / "sheets").glob("*.jsonl")) for sheet in _lines(path)]
+SHEETS = read_sheets()
 
 
 def plain(text: str) -> str:
     return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", text).lower()).strip()
 
 
-def answers(exchange: Exchange) -> list[str]:
-    return [str(message.content) for message in exchange.messages[exchange.known :] if message.type == "ai"]
+def taught_answers(lesson: Lesson) -> list[str]:
+    return [str(message.content) for message in lesson.messages[lesson.given :] if message.role == "ai"]
 
 
 def test_each_prompt_of_a_sheet_is_labelled_under_each_of_its_rules() -> None:
@@ -33,46 +38,30 @@ def test_each_prompt_of_a_sheet_is_labelled_under_each_of_its_rules() -> None:
         )
 
 
-def test_no_test_of_a_policy_is_taught() -> None:
+def test_the_policies_own_tests_are_never_taught() -> None:
     taught = {plain(text) for sheet in SHEETS for text, _ in sheet["prompts"]}
-    taught |= {plain(edit["prompt"]) for edit in _lines(HERE / "rewrites.jsonl")}
+    taught |= {plain(edit["prompt"]) for edit in read_edits()}
     assert not taught & {plain(test.prompt) for policy in POLICIES.values() for test in policy.tests}
 
 
-def test_many_prompts_break_one_rule_and_not_the_next() -> None:
+def test_many_prompts_break_one_rule_and_not_another() -> None:
     prompts = [labels for sheet in SHEETS for _, labels in sheet["prompts"]]
     assert sum({"y", "n"} <= set(labels) for labels in prompts) / len(prompts) > 1 / 3
 
 
-def test_no_conversation_is_mostly_answered_with_no() -> None:
-    for exchange in judging(random.Random(0)):
-        told = answers(exchange)
-        assert told.count("no") <= round(MOST_NO * max(told.count("yes"), 2))
+def test_no_lesson_answers_mostly_no() -> None:
+    for lesson in sheet_lessons(random.Random(0)):
+        answers = taught_answers(lesson)
+        assert answers.count("no") <= round(MAX_NO_PER_YES * max(answers.count("yes"), 2))
 
 
-def test_the_bank_is_taught_after_what_the_judge_is_always_told() -> None:
-    for exchange in telling(POLICIES, load_bank(SETTINGS.policies_dir), random.Random(0)):
-        rules = [
-            (p, r) for p in POLICIES.values() for r in p.rules if r.definition in str(exchange.messages[0].content)
-        ]
-        assert any(conversation(policy, rule) == exchange.messages[: exchange.known] for policy, rule in rules)
+def test_lessons_of_the_bank_begin_as_each_question_to_the_judge_does() -> None:
+    rules = [(policy, rule) for policy in POLICIES.values() for rule in policy.rules if rule.topics]
+    beginnings = {tuple(conversation(policy, rule)) for policy, rule in rules}
+    for lesson in bank_lessons(POLICIES, load_bank(SETTINGS.policies_dir), random.Random(0)):
+        assert tuple(lesson.messages[: lesson.given]) in beginnings
 
 
 def test_each_edit_is_taught_once_an_epoch() -> None:
-    told = [answer for exchange in editing(random.Random(0)) for answer in answers(exchange)]
-    assert sorted(told) == sorted(edit["edited"] for edit in _lines(HERE / "rewrites.jsonl"))
-
-
-def test_tokens_are_those_of_the_chat_template_and_answers_alone_are_taught() -> None:
-    folder = SETTINGS.models_dir / EMBEDDED_LLM
-    if not folder.exists():
-        pytest.skip("no embedded LLM: run `make weights`")
-    transformers = pytest.importorskip("transformers")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    exchange = next(editing(random.Random(0)))
-    roles = {"system": "system", "human": "user", "ai": "assistant"}
-    chat = [{"role": roles[message.type], "content": message.content} for message in exchange.messages]
-    taught = tokens(exchange, tokenizer)
-    assert tokenizer.decode(taught.tokens) == tokenizer.apply_chat_template(chat, tokenize=False)
-    told = tokenizer.decode([token for token, answer in zip(*taught, strict=True) if answer])
-    assert told == "".join(f"{answer}<|im_end|>" for answer in answers(exchange))
+    answers = [answer for lesson in rewriting_lessons(random.Random(0)) for answer in taught_answers(lesson)]
+    assert sorted(answers) == sorted(edit["edited"] for edit in read_edits())
