@@ -1,20 +1,28 @@
-"""The concepts under a policy: rows of its index, each with the rule that it breaks or none.
+"""The concepts under a policy: rows of its index, each with the rule that it breaks, if any.
 
-A concept offends only where a rule of the policy claims its topic; elsewhere the same phrase is an ordinary, safe one.
+A concept offends only where a rule of the policy claims its topic. Elsewhere the same phrase is a safe one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from agent.policy.concept_bank import ConceptBank
 from agent.policy.model import Policy, Rule
 from agent.retrieval.encoder import Encoder, Vector
 
+BATCH = 256  # texts encoded between two additions to the known vectors, which an interruption does not lose
+
 
 class Concept(NamedTuple):
-    """A row of the index; `rule_id` is None for what is safe here, `topic` for all but the bank's unsafe phrases."""
+    """A row of the index.
+
+    rule_id: the rule that it breaks; None if it is safe under the policy.
+    safe: phrases that can stand in its place.
+    topic: the topic of an unsafe phrase of the bank; None for all others.
+    """
 
     text: str
     rule_id: str | None
@@ -23,18 +31,15 @@ class Concept(NamedTuple):
 
 
 def concepts_under(policy: Policy, bank: ConceptBank) -> list[Concept]:
-    """The bank and the policy's own examples as rows, each with the rule that it breaks or None.
+    """The bank and the policy's own examples as rows.
 
-    The bank's come first, and are of the same texts in the same order under every policy.
+    The bank's rows come first. Their texts and order are the same under every policy.
     """
-    rows = bank_rows(bank, policy.rules)
-    for rule in policy.rules:
-        rows.extend(Concept(text, rule.id, tuple(rule.safe_concepts)) for text in rule.examples.violating)
-        rows.extend(Concept(text, None, ()) for text in rule.examples.allowed)
-    return list(dict.fromkeys(rows))
+    return list(dict.fromkeys([*bank_rows(bank, policy.rules), *example_rows(policy)]))
 
 
 def bank_rows(bank: ConceptBank, rules: Sequence[Rule] = ()) -> list[Concept]:
+    """The rows of the bank under these rules."""
     claimed = {topic: rule for rule in rules for topic in rule.topics}
     rows = []
     for name, topic in bank.topics.items():
@@ -47,7 +52,17 @@ def bank_rows(bank: ConceptBank, rules: Sequence[Rule] = ()) -> list[Concept]:
     return list(dict.fromkeys(rows))
 
 
+def example_rows(policy: Policy) -> list[Concept]:
+    """The rows of the policy's own examples."""
+    rows = list[Concept]()
+    for rule in policy.rules:
+        rows.extend(Concept(text, rule.id, tuple(rule.safe_concepts)) for text in rule.examples.violating)
+        rows.extend(Concept(text, None, ()) for text in rule.examples.allowed)
+    return rows
+
+
 def encode_missing(concepts: Iterable[Concept], encoder: Encoder, known: dict[str, Vector]) -> None:
-    """Add to `known`, vectors by text, those that it lacks: policies share most concepts, and encoding is slow."""
-    if missing := list({concept.text: None for concept in concepts if concept.text not in known}):
-        known.update(zip(missing, encoder.encode(missing), strict=True))
+    """Add the vectors that `known`, vectors by text, lacks: policies share most concepts, and encoding is slow."""
+    missing = iter({concept.text: None for concept in concepts if concept.text not in known})
+    while batch := list(islice(missing, BATCH)):
+        known.update(zip(batch, encoder.encode(batch), strict=True))

@@ -1,4 +1,4 @@
-"""Text encoders: the one that comes inside a PyPI package, or any sentence-transformers model."""
+"""Text encoders: the one included in a PyPI package, or any sentence-transformers model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Vector = npt.NDArray[np.float32]
 Vectors = npt.NDArray[np.float32]
 
 EMBEDDED = "multilingual-e5-small"
-REMEMBERED = 20_000  # texts, at 1.5 kB each for the default encoder
+MAX_REMEMBERED = 20_000  # texts, at 1.5 kB each for the default encoder
 
 
 class Encoder(Protocol):
@@ -41,19 +41,19 @@ class SentenceTransformer:
 
 
 class Remembering:
-    """Another encoder's vectors, the last ones kept: a prompt and its rewrites share most of their words."""
+    """Remembers the last vectors of another encoder: a prompt and its rewrites share most of their words."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.name = encoder.name
         self._encoder = encoder
-        self._kept: LRUCache[str, Vector] = LRUCache(REMEMBERED)
+        self._kept: LRUCache[str, Vector] = LRUCache(MAX_REMEMBERED)
         self._lock = Lock()
 
     def encode(self, texts: list[str]) -> Vectors:
         with self._lock:
             vectors = {text: self._kept[text] for text in texts if text in self._kept}
         if missing := [text for text in dict.fromkeys(texts) if text not in vectors]:
-            # A row is a view, which would keep all the others of its call in memory for as long as it is remembered.
+            # A row is a view, which would keep all rows of its call in memory for as long as it is remembered.
             rows = [row.copy() for row in self._encoder.encode(missing)]
             fresh = dict(zip(missing, rows, strict=True))
             with self._lock:
@@ -64,12 +64,18 @@ class Remembering:
 
 @cache
 def load_encoder(name: str) -> Encoder:
-    """`multilingual-e5-small`, which comes along, or whatever sentence-transformers can load under `name`.
+    """`multilingual-e5-small`, which is included, or any model that sentence-transformers can load under `name`.
 
-    A process has one of each: they are large, and remember.
+    A process has one of each: they are large, and they remember.
     """
     if name != EMBEDDED:
         return Remembering(SentenceTransformer(name))
     from agent.retrieval.e5.model import E5
 
     return Remembering(E5())
+
+
+def similarity(encoder: Encoder, text: str, other: str) -> float:
+    """Cosine similarity of two texts, clipped to [0, 1]."""
+    left, right = encoder.encode([text, other])
+    return min(max(float(left @ right), 0.0), 1.0)

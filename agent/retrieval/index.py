@@ -1,12 +1,12 @@
 """The concept bank and its FAISS index under a policy: the nearest-neighbour detector of the seed paper.
 
-A concept offends only where a rule of the policy claims its topic; elsewhere the same phrase is an ordinary, safe one.
-So each policy reads the one index of the bank by its own rules, and a wine glass is a neighbour of trouble in one place
-only.
+All policies share one index of the bank, and each reads it by its own rules: a wine glass is near to an offence in one
+place and near to nothing in another.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import faiss
@@ -27,7 +27,7 @@ NEIGHBOURS = 32
 
 
 class Window(NamedTuple):
-    """A stretch of the prompt and its two nearest concepts: `margin` > 0 where the offending one is nearer."""
+    """A stretch of the prompt and the nearest concept of a rule: `margin` > 0 if what is safe is farther away."""
 
     span: Span
     concept: Concept
@@ -38,11 +38,11 @@ class Window(NamedTuple):
 class Found(NamedTuple):
     """What a prompt is near to.
 
-    `windows`: rule id to the stretches nearest to it, most telling first, by falling margin: cosine to the nearest
-    concept of the rule, less that to what is safe, which is the mean of the stretch's own and of the safest around it;
-    or less that to another rule where it is nearer still, as the same words break one rule. A rule with `only_with` is
-    measured by the stretch's own words. `beside`: for each rule with `only_with`, the highest
-    margin of any stretch to those topics.
+    windows: rule id to the stretches near to it, by falling margin. The margin is the cosine to the nearest concept of
+        the rule, less the cosine to what is safe: the mean of the stretch's own nearest safe concept and that of the
+        safest stretch around it. If another rule is nearer than that, its cosine is deducted instead, since the same
+        words break one rule. For a rule with `only_with` only the stretch's own words count.
+    beside: for each rule with `only_with`, the highest margin of any stretch to those topics.
     """
 
     windows: dict[str, list[Window]]
@@ -50,21 +50,25 @@ class Found(NamedTuple):
 
 
 class IndexedBank:
-    """The concept bank, and a FAISS inner-product index over its phrases, which all policies share: it is large."""
+    """The concept bank and a FAISS inner-product index over its phrases. All policies share it, since it is large."""
 
     def __init__(self, bank: ConceptBank, encoder: Encoder, known: dict[str, Vector]) -> None:
-        """`known` holds vectors by text, and is added to."""
+        """`known` holds vectors by text. Missing ones are encoded and added."""
         self.bank, self.encoder, self._known = bank, encoder, known
         self._dimensions = encoder.encode(["safe"]).shape[1]
         self.index = self.indexed(bank_rows(bank))
 
     def indexed(self, concepts: list[Concept]) -> Any:
-        """An index of its own over these, in their order."""
+        """A separate index over these concepts, in their order."""
         encode_missing(concepts, self.encoder, self._known)
         vectors = np.array([self._known[concept.text] for concept in concepts], dtype=np.float32)
         index = faiss.IndexFlatIP(self._dimensions)
         index.add(vectors.reshape(-1, self._dimensions))
         return index
+
+    def keep_vectors_of(self, concepts: Iterable[Concept]) -> None:
+        """Free the known vectors except those of these concepts. The index has its own copy."""
+        self._known = {concept.text: self._known[concept.text].copy() for concept in concepts}
 
 
 class ConceptIndex:
@@ -84,7 +88,7 @@ class ConceptIndex:
                 self._company[rule.id] = within, safe & ~within
 
     def search(self, prompt: str) -> Found:
-        """The stretches of the prompt that are near to a rule."""
+        """Which stretches of the prompt are near to which rule."""
         spans = windows_of(prompt)
         vectors = self._encoder.encode([span.text for span in spans])
         similarities, rows = self._index.search(vectors, min(NEIGHBOURS, len(self.concepts)))
@@ -113,12 +117,13 @@ class ConceptIndex:
 
 
 def _nearest(similarities: Vectors, rows: Rows, among: Mask) -> Vector:
-    """How near each stretch is to the concepts `among`, or to the last of its neighbours where none is one of them."""
+    """Cosine of each stretch to the nearest of the concepts `among`, or to its last neighbour if none is among them."""
     return np.asarray(np.where(among[rows], similarities, similarities[:, -1:]).max(axis=1), dtype=np.float32)
 
 
 def _around(spans: list[Span], safest: Vector) -> Vector:
-    """The safest of the stretches that hold each: they tell what its words mean ("pistol" in "a water pistol")."""
+    """The safest of the stretches that contain each one: they show what its words mean, as "a water pistol" does for
+    "pistol"."""
     starts, ends = np.array([(span.start, span.end) for span in spans]).T
     holds = (starts <= starts[:, None]) & (ends >= ends[:, None])
     return np.asarray(np.where(holds, safest, -1).max(axis=1), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What is judged by, read together and exchanged as a whole: the policies, the concept bank and its vectors."""
+"""Policies, concept bank and vectors, read together and replaced together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threading import Lock
 from agent.policy.concept_bank import CONCEPTS, load_bank
 from agent.policy.files import AUDIENCES, load_policies
 from agent.policy.model import Policy
-from agent.retrieval.concepts import concepts_under, encode_missing
+from agent.retrieval.concepts import encode_missing, example_rows
 from agent.retrieval.encoder import Encoder
 from agent.retrieval.index import ConceptIndex, IndexedBank
 from agent.retrieval.vectors import kept_vectors
@@ -19,37 +19,38 @@ from agent.retrieval.vectors import kept_vectors
 
 @dataclass(frozen=True)
 class Indexed:
-    """The concepts under a policy, and the SHA-256 of all that decides under it: its own, and the concepts'."""
+    """The concepts under a policy; `edition` is the SHA-256 of all that decides under it, the concepts included."""
 
     index: ConceptIndex
     edition: str
 
 
 class Rulebook:
-    """A reading of a folder of policies; it never changes, so whoever has begun with one ends with it."""
+    """A folder of policies as read at one time. It never changes, so a request is judged by one edition throughout."""
 
     def __init__(
         self, directory: Path, data_dir: Path, encoder: Encoder, instead: dict[str, Policy] | None = None
     ) -> None:
-        """`instead` are other policies than the folder's, that are tried.
+        """`instead` are policies to use in place of the folder's, to try them.
 
         Raises:
             PolicyError: a file is wrong; with file, line and what was expected.
         """
         self.policies = instead or load_policies(directory)
         bank = load_bank(directory)
+        examples = [row for policy in self.policies.values() for row in example_rows(policy)]
         with kept_vectors(data_dir, encoder) as vectors:
             self._bank = IndexedBank(bank, encoder, vectors)
-            for policy in self.policies.values():
-                encode_missing(concepts_under(policy, bank), encoder, vectors)
+            encode_missing(examples, encoder, vectors)
+        self._bank.keep_vectors_of(examples)
         self._indexed, self._building = dict[str, Indexed](), Lock()
 
     async def under(self, policy: Policy) -> Indexed:
-        """What decides under a policy. Built in a thread when first asked for, from vectors at hand: there are more
-        policies than a platform uses."""
-        if (found := self._indexed.get(policy.hash)) is None:
+        """The concepts under a policy. They are indexed on first use, in a thread, because a platform uses few of the
+        policies."""
+        if (indexed := self._indexed.get(policy.hash)) is None:
             return await asyncio.to_thread(self._build, policy)
-        return found
+        return indexed
 
     def _build(self, policy: Policy) -> Indexed:
         with self._building:
@@ -61,13 +62,13 @@ class Rulebook:
 
 
 def stamp(directory: Path) -> frozenset[tuple[str, int, int]]:
-    """Name, time of change and size of each file of a folder of policies: another stamp, another reading."""
+    """Name, time of change and size of each file in a folder of policies, which differ when a file has changed."""
     files = [path for folder in ("", AUDIENCES, CONCEPTS) for path in (directory / folder).glob("*.yaml")]
-    seen = set()
+    stamps = set()
     for path in files:
         try:
-            about = path.stat()
-        except OSError:  # it went while the folder was read
+            status = path.stat()
+        except OSError:  # the file was removed while the folder was read
             continue
-        seen.add((str(path), about.st_mtime_ns, about.st_size))
-    return frozenset(seen)
+        stamps.add((str(path), status.st_mtime_ns, status.st_size))
+    return frozenset(stamps)

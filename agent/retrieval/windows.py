@@ -1,4 +1,4 @@
-"""The stretches of a prompt that are compared with concepts."""
+"""The windows of a prompt: stretches of words that are compared with concepts."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from propriety.verdict import Span
 
 MAX_WINDOW_WORDS = 5
 MAX_WINDOWS = 96
+MAX_MEAN_WORD = 14  # characters; text with longer words is in a script without spaces
+SCRIPT_STEP = 4  # characters that stand for a word in such scripts
 
 
 def windows_of(prompt: str) -> list[Span]:
     """The whole prompt first, then its stretches of two to five words, at most `MAX_WINDOWS` in all.
 
-    Scripts that leave no spaces between words are cut by characters.
+    Text without spaces between words is cut by characters.
     """
     words = [match.span() for match in re.finditer(r"\S+", prompt)]
-    if words and len(prompt) / len(words) > 14:
-        words = [(start, min(start + 4, len(prompt))) for start in range(0, len(prompt), 4)]
+    if words and len(prompt) / len(words) > MAX_MEAN_WORD:
+        words = [(start, min(start + SCRIPT_STEP, len(prompt))) for start in range(0, len(prompt), SCRIPT_STEP)]
     whole = Span(start=0, end=len(prompt), text=prompt)
     return [whole, *_stretches(prompt, words)][:MAX_WINDOWS]
 

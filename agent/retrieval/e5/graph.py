@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-if TYPE_CHECKING:
-    from agent.retrieval.e5.model import Weights
+from agent.retrieval.e5.weights import Weights
 
 MICROSOFT = "com.microsoft"  # ONNX Runtime's own operators
-INT8 = 4  # MatMulNBits' accuracy level in which states are 8-bit integers, by block: quick, and alike in any company
+# MatMulNBits' accuracy level in which states are 8-bit integers, by block: quick, and the same whatever the batch.
+INT8 = 4
 
 
 def transformer(weights: Weights) -> bytes:
     """The serialised graph.
 
-    Of it are asked `embedded`, float32 of shape (tokens, width): all texts' tokens in a row; `padded`, int64 of shape
-    (texts, longest): which token stands where in each text, -1 for none; and `unpadded`, int64 of shape (tokens,):
-    where each token stands in `padded`, flat. It answers `states`, float32 of shape (tokens, width).
+    Inputs: `embedded`, float32 of shape (tokens, width): the tokens of all texts in a row; `padded`, int64 of shape
+    (texts, longest): which token stands where in each text, -1 for padding; and `unpadded`, int64 of shape (tokens,):
+    where each token stands in the flattened `padded`. Output: `states`, float32 of shape (tokens, width).
     """
     graph = _Graph(weights)
     graph.constant("zero", np.array(0, np.int64))
@@ -58,9 +58,9 @@ class _Graph:
         return name
 
     def layer(self, states: str, name: str) -> str:
-        """Self-attention and the feed-forward network, each added to what it was given and normalised."""
-        together = self.linear(states, name, ["q", "k", "v"])
-        by_text = self.node("Gather", [together, "standing"], f"{name}.by_text")
+        """Self-attention and the feed-forward network; each is added to its input, and the sum normalised."""
+        projected = self.linear(states, name, ["q", "k", "v"])
+        by_text = self.node("Gather", [projected, "standing"], f"{name}.by_text")
         heads = [f"{name}.queries", f"{name}.keys", f"{name}.values"]
         self.nodes.append(helper.make_node("Split", [by_text], heads, axis=-1, num_outputs=3))
         attended = self.node(
@@ -78,13 +78,13 @@ class _Graph:
         return self.node("LayerNormalization", [states, *parts], f"{name}.out", axis=-1, epsilon=self._weights.epsilon)
 
     def linear(self, states: str, layer: str, parts: list[str]) -> str:
-        """Several linear maps of the same states at once, in 8-bit integers, for which the quickest code is at hand."""
+        """Several linear maps of the same states at once. In 8 bits, because ONNX Runtime is quickest with those."""
         name = f"{layer}.{'+'.join(parts)}"
         matrices = [self._weights.quantised(f"{layer}.{part}.w") for part in parts]
         nibbles = np.concatenate([matrix.nibbles() for matrix in matrices])
         constants = {
-            "w": nibbles + (128 - 8),  # from where zero is in 4 bits to where it is in 8
-            "scales": np.concatenate([matrix.scales for matrix in matrices]).ravel(),
+            "w": nibbles + (128 - 8),  # moves the zero of 4 bits to the zero of 8
+            "scales": np.concatenate([matrix.scales for matrix in matrices]).astype(np.float32).ravel(),
             "b": np.concatenate([self._weights[f"{layer}.{part}.b"] for part in parts]),
         }
         weights, scales, bias = (self.constant(f"{name}.{part}", values) for part, values in constants.items())

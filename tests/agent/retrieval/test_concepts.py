@@ -1,4 +1,4 @@
-"""All policies share the index of the bank, and each finds its own examples and no other's."""
+"""All policies share the index of the bank, and each finds its own examples and not another's."""
 
 from pathlib import Path
 
@@ -38,9 +38,7 @@ def test_the_shipped_policies_have_the_same_phrases_of_the_bank_in_the_same_orde
     assert {unsafe.text for topic in bank.topics.values() for unsafe in topic.unsafe} <= set(texts[0][:shared])
 
 
-def test_each_concept_is_found_by_its_own_text_be_it_of_the_bank_or_of_the_policy(
-    bank: IndexedBank, policy: Policy
-) -> None:
+def test_a_concept_of_the_bank_or_the_policy_is_found_by_its_own_text(bank: IndexedBank, policy: Policy) -> None:
     index = ConceptIndex(with_examples(policy, "a brewery at dusk", "a cellar full of barrels"), bank)
     unsafe = {concept for concept in index.concepts if concept.rule_id}
     assert {concept.topic is None for concept in unsafe} == {True, False}
@@ -50,7 +48,7 @@ def test_each_concept_is_found_by_its_own_text_be_it_of_the_bank_or_of_the_polic
         assert (whole.concept, whole.similarity) == (concept, pytest.approx(1, abs=1e-4))
 
 
-def test_no_policy_finds_the_examples_of_another(bank: IndexedBank, policy: Policy) -> None:
+def test_a_policy_does_not_find_the_examples_of_another(bank: IndexedBank, policy: Policy) -> None:
     here, there = (ConceptIndex(with_examples(policy, text), bank) for text in ("a red brewery", "a blue windmill"))
     for index, own, other in ((here, "a red brewery", "a blue windmill"), (there, "a blue windmill", "a red brewery")):
         found = index.search(f"{own} {other}").windows.values()
@@ -59,7 +57,7 @@ def test_no_policy_finds_the_examples_of_another(bank: IndexedBank, policy: Poli
         assert other not in named
 
 
-def test_a_policy_adds_to_memory_what_the_bank_lacks_and_nothing_where_it_has_no_examples(
+def test_a_policy_adds_only_its_own_examples_to_the_index(
     bank: IndexedBank, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     added, indexed = list[list[str]](), bank.indexed

@@ -8,7 +8,7 @@ TEXTS = ["a gun", "a water pistol", "a glass of juice"]
 
 
 class Watched:
-    """The encoder that comes along, and whether what it returned last is still in memory."""
+    """The embedded encoder; records what it was asked and whether its last result is still in memory."""
 
     name = EMBEDDED
 
@@ -32,7 +32,7 @@ def test_a_text_is_embedded_once_and_remembered() -> None:
     np.testing.assert_array_equal(again[2], first[0])
 
 
-def test_what_is_remembered_keeps_no_more_than_itself_in_memory() -> None:
+def test_remembered_vectors_keep_nothing_else_in_memory() -> None:
     watched = Watched()
     encoder = Remembering(watched)
     np.testing.assert_allclose(np.linalg.norm(encoder.encode(TEXTS), axis=1), 1, atol=1e-5)

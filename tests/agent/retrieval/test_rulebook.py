@@ -1,4 +1,4 @@
-"""What is judged by is built beside the event loop, and once."""
+"""An index is built once, and not in the event loop."""
 
 import asyncio
 import threading
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.retrieval import rulebook as module
-from agent.retrieval.encoder import load_encoder
+from agent.retrieval.encoder import EMBEDDED, Vectors, load_encoder
 from agent.retrieval.rulebook import Rulebook
 
 POLICIES = Path(__file__).parents[2] / "small_policies"
@@ -15,10 +15,10 @@ POLICIES = Path(__file__).parents[2] / "small_policies"
 
 @pytest.fixture
 def book(tmp_path: Path) -> Rulebook:
-    return Rulebook(POLICIES, tmp_path, load_encoder("multilingual-e5-small"))
+    return Rulebook(POLICIES, tmp_path, load_encoder(EMBEDDED))
 
 
-def test_while_an_index_is_built_others_are_served_and_those_who_wait_for_it_share_it(
+def test_requests_that_wait_for_an_index_share_it_and_do_not_block_others(
     book: Rulebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build, built, go = module.ConceptIndex, list[str](), threading.Event()
@@ -44,7 +44,25 @@ def test_while_an_index_is_built_others_are_served_and_those_who_wait_for_it_sha
     assert built == ["ar-SA"]
 
 
-def test_places_are_told_apart_by_all_that_decides_there(book: Rulebook) -> None:
+def test_a_second_start_reads_the_vectors_and_encodes_no_concept(tmp_path: Path) -> None:
+    class Recording:
+        name = EMBEDDED
+        texts = list[str]()
+
+        def encode(self, texts: list[str]) -> Vectors:
+            self.texts += texts
+            return load_encoder(EMBEDDED).encode(texts)
+
+    encoder = Recording()
+    Rulebook(POLICIES, tmp_path, encoder)
+    concepts = len(set(encoder.texts))
+    encoder.texts.clear()
+    book = Rulebook(POLICIES, tmp_path, encoder)
+    asyncio.run(book.under(book.policies["ar-SA"]))
+    assert len(encoder.texts) <= 2 < concepts  # to recognise the encoder, and for the length of its vectors
+
+
+def test_each_policy_has_its_own_edition(book: Rulebook) -> None:
     async def editions() -> list[str]:
         return [(await book.under(policy)).edition for policy in book.policies.values()]
 

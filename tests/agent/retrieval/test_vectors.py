@@ -1,4 +1,4 @@
-"""Vectors are encoded once, and nothing that lies in their place on disk can break a start."""
+"""Vectors are encoded once, and no file in their place on disk can break a start."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ from agent.retrieval.vectors import kept_vectors, vectors_file
 
 
 class ByLetter:
-    """Encodes a text as its counts of letters, and counts what it was asked."""
+    """Encodes a text as its counts of letters, and records the texts it was given."""
 
     name = "letters/v1"
 
@@ -38,7 +38,7 @@ def kept(folder: Path, encoder: ByLetter) -> dict[str, np.ndarray]:
         return dict(known)
 
 
-def test_what_was_encoded_is_read_back_as_it_was(tmp_path):
+def test_vectors_are_read_back_unchanged(tmp_path):
     encoder = ByLetter()
     fill(tmp_path, ["a tree", "ein Weinglas", "كأس نبيذ", "🍷"], encoder)
     read = kept(tmp_path, encoder)
@@ -51,11 +51,11 @@ def test_a_second_start_encodes_only_what_is_new(tmp_path):
     fill(tmp_path, ["a tree", "a hill"], ByLetter())
     second = ByLetter()
     fill(tmp_path, ["a tree", "a hill", "a lake"], second)
-    assert second.encoded == ["a tree", "a lake"]  # the first text once, to know the encoder again
+    assert second.encoded == ["a tree", "a lake"]  # the first text once, to recognise the encoder
     assert set(kept(tmp_path, ByLetter())) == {"a tree", "a hill", "a lake"}
 
 
-def test_what_is_encoded_before_an_interruption_is_kept(tmp_path):
+def test_vectors_encoded_before_an_interruption_are_kept(tmp_path):
     class Interrupted(ByLetter):
         def encode(self, texts: list[str]) -> Vectors:
             if texts == ["a hill"]:
@@ -84,30 +84,30 @@ def test_what_is_encoded_before_an_interruption_is_kept(tmp_path):
     ],
 )
 @pytest.mark.filterwarnings("ignore:unclosed file")
-def test_a_file_that_cannot_be_used_is_noted_and_built_anew(tmp_path, spoil, caplog):
+def test_an_unusable_file_is_noted_and_created_again(tmp_path, spoil, caplog):
     fill(tmp_path, ["a tree", "a"], ByLetter())
     path = vectors_file(tmp_path, ByLetter())
     spoil(path)
     assert kept(tmp_path, ByLetter()) == {}
-    assert "encoded anew" in caplog.text
+    assert "encoded again" in caplog.text
     if path.is_file():
         fill(tmp_path, ["a tree"], ByLetter())
         assert set(kept(tmp_path, ByLetter())) == {"a tree"}
 
 
-def test_vectors_of_an_encoder_that_changed_under_its_name_are_not_used(tmp_path, caplog):
+def test_vectors_of_a_changed_encoder_with_the_same_name_are_not_used(tmp_path, caplog):
     fill(tmp_path, ["a tree"], ByLetter())
     assert kept(tmp_path, ByLetter(shift=3)) == {}
     assert "letters/v1" in caplog.text
 
 
-def test_a_folder_that_cannot_be_written_to_is_noted_and_the_start_goes_on(tmp_path, caplog):
+def test_an_unwritable_folder_is_noted_and_the_start_continues(tmp_path, caplog):
     (tmp_path / "index").write_text("a file where the folder should be")
     fill(tmp_path, ["a tree"], ByLetter())
-    assert "not kept" in caplog.text
+    assert "cannot be kept" in caplog.text
 
 
-def test_two_that_write_at_once_leave_one_whole_file_and_nothing_else(tmp_path, caplog):
+def test_concurrent_writers_leave_one_whole_file_and_nothing_else(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     threads = [
         threading.Thread(target=fill, args=(tmp_path, [f"tree {i} of {n}" for i in range(200)], ByLetter()))

