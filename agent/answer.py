@@ -1,4 +1,4 @@
-"""What is answered: the verdict that follows from what was read in a prompt and decided on it."""
+"""The verdict that follows from a reading and a decision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from propriety.verdict import Action, PolicyRef, Status, Verdict, Violation
 
 
 class Outcome(NamedTuple):
-    """How a prompt was judged; `fidelity` in [0, 1] is None where nothing is drawn."""
+    """How a prompt was judged; `fidelity` in [0, 1] is None if nothing is drawn."""
 
     reading: Reading
     decision: Decision
@@ -20,7 +20,7 @@ class Outcome(NamedTuple):
 
 
 def undetected(prompt: str, fail_open: bool) -> Outcome:
-    """With both detectors gone the risk counts as the highest, and nothing passes unless a setting says so."""
+    """Without any detector the risk counts as the highest, and nothing passes unless `fail_open` is set."""
     reading = Reading([], 1.0, status=Status.ERROR)
     if fail_open:
         return Outcome(reading, Decision(Action.ALLOW, None, 0.0, 0.0), prompt, 1.0)
@@ -30,7 +30,7 @@ def undetected(prompt: str, fail_open: bool) -> Outcome:
 def answer(
     outcome: Outcome, prompt: str, tag: str, policy: Policy, model: str, timings_ms: dict[str, float]
 ) -> Verdict:
-    """The verdict on a prompt under the policy that holds for the locale `tag`; its id is given when it is recorded."""
+    """The verdict on a prompt under the policy of the locale `tag`. Its id is set when it is recorded."""
     reading, decision, safe_prompt, fidelity = outcome
     return Verdict(
         id="",

@@ -10,16 +10,20 @@ from propriety.verdict import Action, Knobs, Severity, Violation
 
 
 class Decision(NamedTuple):
-    """What to do, and the knobs of the drawing: `wxi` and `tau_gc` in [0, 1], None where nothing is drawn."""
+    """What to do, and how to draw: `wxi` and `tau_gc` in [0, 1], None if nothing is drawn."""
 
     action: Action
     severity: Severity | None
     wxi: float | None
     tau_gc: float | None
 
+    def blocked(self) -> Decision:
+        """The same severity, but nothing is drawn."""
+        return self._replace(action=Action.BLOCK, wxi=None, tau_gc=None)
+
 
 def decide(violations: Sequence[Violation], policy: Policy) -> Decision:
-    """The worst violation decides; every other one is kept in the verdict but changes nothing."""
+    """The worst violation decides; the others stay in the verdict and change nothing."""
     if not violations:
         return Decision(Action.ALLOW, None, 0.0, 0.0)
     severity = max((violation.severity for violation in violations), key=lambda severity: severity.rank)
@@ -30,7 +34,7 @@ def decide(violations: Sequence[Violation], policy: Policy) -> Decision:
 
 
 def stronger(decision: Decision, policy: Policy) -> list[Knobs]:
-    """The knobs of the severities above a rewritten prompt's that rewrite too, mildest first; at most two."""
+    """The knobs of the graver severities that rewrite too, mildest first; none if nothing is rewritten."""
     if decision.action is not Action.REWRITE or decision.severity is None:
         return []
     graver = [policy.severities[severity] for severity in Severity if severity.rank > decision.severity.rank]

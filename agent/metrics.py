@@ -25,8 +25,8 @@ REFUSED = Counter("propriety_refused", "Requests refused before they were judged
 CACHE = Counter("propriety_cache_requests", "Questions to the cache of verdicts.", ["result"])
 BATCH_LINES = Counter("propriety_batch_lines", "Lines of batches that this process answered.", ["result"])
 BATCH_LINES_WAITING = Gauge("propriety_batch_lines_waiting", "Lines of all batches in the database, not answered yet.")
-BROKEN = Gauge("propriety_policies_broken", "1 while a policy file is broken and those of before are served.")
-READ_AT = Gauge("propriety_policies_read_timestamp_seconds", "When the policies in force were read.")
+POLICIES_BROKEN = Gauge("propriety_policies_broken", "1 while a policy file is broken and those of before are served.")
+POLICIES_READ_AT = Gauge("propriety_policies_read_timestamp_seconds", "When the policies in force were read.")
 
 
 def count_decision(verdict: Verdict, tenant: str) -> None:

@@ -12,17 +12,13 @@ import json
 import logging
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-
+from agent.judge.client import ChatModel, Message
 from agent.judge.detect import Reading
 from agent.judge.errors import LLMUnavailableError
 from agent.prompt.compose import is_plain
 from agent.retrieval.index import Window
-
-if TYPE_CHECKING:
-    from langchain_openai import ChatOpenAI
 
 log = logging.getLogger("propriety")
 
@@ -86,7 +82,7 @@ async def rewrite(
     reading: Reading,
     read: Callable[[str], Awaitable[Reading]],
     similarity: Callable[[str, str], float],
-    model: ChatOpenAI | None,
+    model: ChatModel | None,
     attempts: int,
 ) -> str | None:
     """A faithful candidate that breaks no rule, else the most faithful of those, or None where each breaks one.
@@ -130,7 +126,7 @@ async def rewrite(
     return None
 
 
-async def _worded(text: str, swap: Swap, model: ChatOpenAI | None) -> str:
+async def _worded(text: str, swap: Swap, model: ChatModel | None) -> str:
     if model is not None:
         try:
             return await reworded(model, text, swap)
@@ -163,7 +159,7 @@ def _script(text: str) -> str:
     return next((unicodedata.name(char, "").partition(" ")[0] for char in text if char.isalpha()), "")
 
 
-async def reworded(model: ChatOpenAI, prompt: str, swap: Swap) -> str:
+async def reworded(model: ChatModel, prompt: str, swap: Swap) -> str:
     """The LLM's edit of the prompt for a swap.
 
     Raises:
@@ -180,11 +176,11 @@ async def reworded(model: ChatOpenAI, prompt: str, swap: Swap) -> str:
     return edited
 
 
-def _conversation() -> list[BaseMessage]:
-    turns = [(order(prompt, swap), AIMessage(edited)) for prompt, swap, edited in EDITED]
-    return [SystemMessage(INSTRUCTIONS), *(message for turn in turns for message in turn)]
+def _conversation() -> list[Message]:
+    turns = [(order(prompt, swap), Message("ai", edited)) for prompt, swap, edited in EDITED]
+    return [Message("system", INSTRUCTIONS), *(message for turn in turns for message in turn)]
 
 
-def order(prompt: str, swap: Swap) -> HumanMessage:
+def order(prompt: str, swap: Swap) -> Message:
     """A prompt and its swap as the rewriter is shown them."""
-    return HumanMessage(json.dumps({"prompt": prompt, **swap._asdict()}, ensure_ascii=False))
+    return Message("human", json.dumps({"prompt": prompt, **swap._asdict()}, ensure_ascii=False))

@@ -19,12 +19,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from propriety.telemetry import LogFormat
 from propriety.verdict import Detector
-
-
-class LogFormat(StrEnum):
-    JSON = "json"
-    TEXT = "text"
 
 
 class Storage(StrEnum):

@@ -1,4 +1,4 @@
-"""The contract between agent, generator and caller: what is asked, and what is answered."""
+"""The verdict: the agent's decision on one prompt, as callers and the generator see it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Strict(BaseModel):
-    """Base of every model: unknown keys are refused, so that a typo never weakens a decision."""
+    """Base of our own formats: unknown keys are refused, so that a typo never weakens a decision."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Status(StrEnum):
-    """Whether the decision was reached as configured; never mixed with the decision itself."""
+    """Whether the decision was reached as configured; kept apart from the decision itself."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -44,7 +44,7 @@ class Severity(StrEnum):
 
 
 class Detector(StrEnum):
-    """`nearest`: neighbours in the concept index; `llm`: the judge; `cascade`: neighbours first, judge for the rest."""
+    """`nearest`: neighbours in the concept index; `llm`: the LLM; `cascade`: neighbours first, the LLM in doubt."""
 
     NEAREST = "nearest"
     LLM = "llm"
@@ -52,7 +52,7 @@ class Detector(StrEnum):
 
 
 class Category(StrEnum):
-    """The MLCommons AILuminate hazard taxonomy, and the hazards of place and custom that it leaves out."""
+    """The MLCommons AILuminate hazard taxonomy, and hazards of place and custom that it leaves out."""
 
     VIOLENT_CRIMES = "violent_crimes"
     NONVIOLENT_CRIMES = "nonviolent_crimes"
@@ -87,7 +87,7 @@ class ChatMessage(Strict):
 
 
 class Span(Strict):
-    """Words of the prompt that offend: `prompt[start:end] == text`, in characters."""
+    """Offending words of the prompt: `prompt[start:end] == text`, in characters."""
 
     start: int = Field(ge=0, description="Index of the first character in the prompt, from 0.")
     end: int = Field(ge=0, description="Index after the last character.")
@@ -102,11 +102,11 @@ class Violation(Strict):
     severity: Severity = Field(description="The rule's severity, from which the policy derives the action.")
     confidence: Probability = Field(description="Calibrated probability that the rule is broken.")
     rationale: str = Field(description="Why: the rule's definition, or the neighbour that gave it away.")
-    spans: list[Span] = Field(default=[], description="Where in the prompt; empty where no words can be named.")
+    spans: list[Span] = Field(default=[], description="Where in the prompt; empty if no words can be named.")
 
 
 class PolicyRef(Strict):
-    """Which text decided: the policy file, its version, and the SHA-256 of its resolved rules."""
+    """The policy that decided: file, version, and the SHA-256 of its resolved rules."""
 
     locale: str = Field(description="The policy that RFC 4647 lookup found, such as `de-DE`, or `base`.")
     version: str = Field(description="The policy file's date, YYYY-MM-DD.")
@@ -125,30 +125,31 @@ class Verdict(Strict):
 
     id: str = Field(description="Key of this verdict in the decision log.")
     status: Status = Field(
-        description="`degraded`: the LLM was not to be had, the neighbours decided strictly. "
-        "`error`: nothing could decide; `action` is then `block`, unless `fail_open` is set."
+        description="`degraded`: the LLM was unavailable, so the neighbours decided strictly. "
+        "`error`: no detector was available; `action` is then `block`, unless `fail_open` is set."
     )
     action: Action = Field(description="Draw as asked, draw `safe_prompt` instead, or draw nothing.")
-    severity: Severity | None = Field(description="The worst violation's; null where nothing is violated.")
+    severity: Severity | None = Field(description="Of the worst violation; null if there is none.")
     flagged: bool = Field(description="Whether any rule is violated.")
     score: Probability = Field(description="Risk: the highest calibrated probability of any violation.")
     violations: list[Violation] = Field(default=[], description="The rules that the prompt breaks, gravest risk first.")
     prompt: str = Field(description="The prompt that was judged; for a chat, the turns composed into one.")
-    safe_prompt: str | None = Field(description="What to draw instead; null where `action` is `block`.")
+    safe_prompt: str | None = Field(description="What to draw instead; null if `action` is `block`.")
     fidelity: Probability | None = Field(description="Encoder similarity of safe prompt and prompt; null on a block.")
     wxi: Probability | None = Field(description="w_ξ, weight of the safe branch; 0 draws as asked, null on a block.")
     tau_gc: Probability | None = Field(description="τ_gc, fraction of the steps in which both branches are summed.")
     stronger: list[Knobs] = Field(
-        default=[], description="Of the graver severities that rewrite: to draw with again if the picture is unsafe."
+        default=[],
+        description="Knobs of the graver severities that rewrite, for drawing an unsafe picture again.",
     )
     locale: str = Field(description="The locale that the caller named, in canonical BCP-47 form.")
     policy: PolicyRef = Field(description="The policy that decided.")
-    model: str = Field(description="The models that decided: encoder, and the LLM where it was asked.")
-    message: str | None = Field(description="Explanation in the locale's language; null where all is allowed.")
+    model: str = Field(description="The models that decided: the encoder, and the LLM if it was asked.")
+    message: str | None = Field(description="Explanation in the locale's language; null if the action is `allow`.")
     timings_ms: dict[str, float] = Field(description="Milliseconds by step of the pipeline, and `total`.")
 
     def for_the_generator(self) -> dict[str, Any]:
-        """All that the generator is told of it; it never reads a policy."""
-        told = self.model_dump(include={"prompt", "safe_prompt", "wxi", "tau_gc", "stronger"})
+        """The fields that the generator gets; it never reads a policy."""
+        fields = self.model_dump(include={"prompt", "safe_prompt", "wxi", "tau_gc", "stronger"})
         version = f"{self.policy.locale} {self.policy.version} {self.policy.hash}"
-        return {**told, "verdict_id": self.id, "policy_version": version}
+        return {**fields, "verdict_id": self.id, "policy_version": version}

@@ -1,4 +1,4 @@
-"""`python -m agent.api > agent/api/openapi.json`: the OpenAPI document that is committed beside this file."""
+"""`python -m agent.api > agent/api/openapi.json` writes the OpenAPI document that is committed next to this file."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Every refusal in OpenAI's shape, `{"error": {message, type, param, code}}`: what is wrong, where, and why."""
+"""Every error in OpenAI's shape, `{"error": {message, type, param, code}}`: what is wrong, where, and why."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from propriety.verdict import Strict, Verdict
 log = logging.getLogger("propriety")
 
 MAX_BODY = 1 << 20
-BODY_S, BYTES_A_SECOND = 30.0, 1 << 16  # a body that is slower is not waited for
+BODY_TIMEOUT_S, MIN_BYTES_PER_S = 30.0, 1 << 16  # a slower body is refused
 CLOSE = {"Connection": "close"}
 
 
 class Error(Strict):
     message: str = Field(description="What is wrong, and why.")
     type: Literal["invalid_request_error", "requests", "server_error"] = Field(
-        description="Whose fault it is; `requests`: there are too many."
+        description="Whose fault it is; `requests` if there are too many."
     )
     param: str | None = Field(description="The field that is wrong, such as `messages[0].content`.")
     code: str = Field(description="What is wrong, for programs.")
-    verdict: Verdict | None = Field(default=None, description="There only where the prompt was judged.")
+    verdict: Verdict | None = Field(default=None, description="Present if the prompt was judged.")
 
 
 class ErrorResponse(Strict):
-    """OpenAI's shape of every answer but 2xx."""
+    """OpenAI's shape of every response that is not 2xx."""
 
     error: Error
 
 
 class ApiError(HTTPException):
-    """A refusal that the caller can understand; `status` is the HTTP status."""
+    """An error for the caller; `status` is the HTTP status."""
 
     def __init__(
         self,
@@ -62,11 +62,9 @@ class ApiError(HTTPException):
 
 
 class BodyLimit:
-    """ASGI middleware: a body of more than `MAX_BODY` bytes is refused with 413, announced or not, a slow one with 408.
+    """ASGI middleware: refuses a body of more than `MAX_BODY` bytes with 413, and a slow one with 408.
 
-    What is left of such a body is not read: the connection is closed.
-
-    `larger` names the paths where more may be sent, with how much.
+    It does not read the rest of such a body; the connection is closed. `larger` gives the limit of some paths.
     """
 
     def __init__(self, app: ASGIApp, larger: Mapping[str, int]) -> None:
@@ -76,35 +74,37 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        received, whole, most = 0, False, self.larger.get(scope["path"], MAX_BODY)
-        if int(dict(scope["headers"]).get(b"content-length", 0)) > most:
-            await answered(_too_large(most))(scope, receive, send)
+        received, complete, limit = 0, False, self.larger.get(scope["path"], MAX_BODY)
+        if int(dict(scope["headers"]).get(b"content-length", 0)) > limit:
+            await answered(_too_large(limit))(scope, receive, send)
             return
         started = asyncio.get_running_loop().time()
 
         async def counted() -> Message:
-            nonlocal received, whole
+            nonlocal received, complete
             try:
-                async with asyncio.timeout_at(None if whole else started + BODY_S + received / BYTES_A_SECOND):
+                async with asyncio.timeout_at(
+                    None if complete else started + BODY_TIMEOUT_S + received / MIN_BYTES_PER_S
+                ):
                     message = await receive()
             except TimeoutError:
-                reason = f"The body came too slowly: {received} bytes are here."
+                reason = f"The body arrives too slowly: {received} bytes so far."
                 raise ApiError(408, reason, "too_slow", headers=CLOSE) from None
             received += len(message.get("body", b""))
-            whole = not message.get("more_body", False)
-            if received > most:
-                raise _too_large(most)
+            complete = not message.get("more_body", False)
+            if received > limit:
+                raise _too_large(limit)
             return message
 
         await self.app(scope, counted, send)
 
 
-def _too_large(most: int) -> ApiError:
-    return ApiError(413, f"The body is larger than {most} bytes.", "request_too_large", headers=CLOSE)
+def _too_large(limit: int) -> ApiError:
+    return ApiError(413, f"The body is larger than {limit} bytes.", "request_too_large", headers=CLOSE)
 
 
 def install(app: FastAPI, larger: Mapping[str, int]) -> None:
-    """Answer every error of `app`, foreseen or not, in OpenAI's shape; `larger` as in `BodyLimit`."""
+    """Return every error of `app`, expected or not, in OpenAI's shape; `larger` as in `BodyLimit`."""
     app.add_middleware(BodyLimit, larger=larger)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -133,15 +133,15 @@ def _error(
 
 
 def _printable(text: str) -> str:
-    """Lone surrogates in what the caller sent must not break the answer that complains of them."""
+    """Replaces lone surrogates, which could not be encoded in the response."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def answered(error: ApiError | SQLAlchemyError) -> JSONResponse:
-    """The answer where a middleware is refused, which exception handlers do not see."""
+    """The response to an error in a middleware, which exception handlers do not see."""
     if isinstance(error, SQLAlchemyError):
         log.error("the database failed", exc_info=error)
-        message = "The database cannot be used just now. Nothing was allowed or drawn; try again."
+        message = "The database is unavailable. Nothing was allowed or drawn; try again."
         return _error(503, message, "database_unavailable", headers={"Retry-After": "1"})
     if error.verdict is None:
         REFUSED.labels(error.code).inc()
@@ -156,7 +156,7 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     http = cast(HTTPException, error)
     if isinstance(http, ApiError):
         return answered(http)
-    # FastAPI hides what is wrong with a body that is no UTF-8, nested too deeply, or holds a number of 5,000 digits.
+    # FastAPI hides why a body is invalid: not UTF-8, nested too deeply, or with a number of 5,000 digits.
     if isinstance(error.__cause__, ValueError | RecursionError):
         return _error(400, f"The body cannot be read as JSON: {error.__cause__}.", "invalid_json")
     code = {404: "not_found", 405: "method_not_allowed"}.get(http.status_code, "invalid_request")
@@ -166,7 +166,7 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 
 def _allowed(request: Request) -> str:
-    """The methods of all routes that have the path of the first that fits, of which the framework names one's alone."""
+    """The methods of all routes with this path; the framework names those of one route only."""
     routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
     same = (route for route in routes if route.path == routes[0].path)
     return ", ".join(sorted({method for route in same for method in route.methods or ()}))
@@ -186,21 +186,21 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 def _no_object(request: Request, body: Any) -> JSONResponse:
-    """FastAPI hands over bytes where the request does not say that they are JSON."""
+    """FastAPI passes bytes if the request does not declare JSON."""
     if isinstance(body, bytes):
         kind = request.headers.get("content-type", "none")
         message = f"Send the body as JSON with the header content-type: application/json, not {kind}."
         return _error(415, message, "unsupported_media_type")
-    return _error(400, "The body must be a JSON object, and is missing or something else.", "invalid_body")
+    return _error(400, "The body must be a JSON object; it is missing or something else.", "invalid_body")
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
-    message = "The server failed to answer; its log says why. Nothing was allowed or drawn."
+    message = "The server failed; see its log. Nothing was allowed or drawn."
     return _error(500, message, "internal_error", headers={**HEADERS, "X-Request-ID": request_id.get()})
 
 
 def _dotted(location: Sequence[str | int], node: Any) -> str:
-    """`messages[0].content`: pydantic's location without the names of the members of unions, which no caller sent."""
+    """`messages[0].content`: pydantic's location without the names of union members, which the caller did not send."""
     name = ""
     for depth, step in enumerate(location):
         if isinstance(node, list) and isinstance(step, int) and step < len(node):

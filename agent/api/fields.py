@@ -1,19 +1,15 @@
-"""What the API's routes share: the fields of every request, the parts of a message, and who judges."""
+"""Fields that several routes share: of every request, and of a message."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Header
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from agent.api.access import Caller
 from agent.api.errors import ApiError
-from agent.moderator import BadPromptError
-from agent.policy.lookup import UnknownLocaleError
-from propriety.verdict import ChatMessage, Detector, Strict, Verdict
+from propriety.verdict import Detector, Strict
 
 MODEL = "propriety"
 MODELS: dict[str, Detector | None] = {MODEL: None} | {f"{MODEL}-{detector}": detector for detector in Detector}
@@ -26,21 +22,21 @@ LocaleHeader = Annotated[
 
 def _storable(text: str) -> str:
     if "\0" in text:  # which SQLite keeps and PostgreSQL refuses
-        raise PydanticCustomError("nul", "Input holds a NUL: send plain text")
+        raise PydanticCustomError("nul", "Input contains a NUL character; send plain text")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise PydanticCustomError("lone_surrogate", "Input holds a lone surrogate: send valid Unicode")
+        raise PydanticCustomError("lone_surrogate", "Input contains a lone surrogate; send valid Unicode")
     return text
 
 
-# What comes from outside and may reach the database is of one of these, or of a stricter pattern.
+# Input that may reach the database has one of these types, or a stricter pattern.
 Text = Annotated[str, AfterValidator(_storable)]
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="As this service gave it.")]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="An id that this service returned.")]
 
 
 class Asking(Strict):
-    """The fields of every request. `model` chooses the detector; without a suffix, the policy does.
+    """The fields of every request. `model` chooses the detector; `propriety` leaves it to the policy.
 
-    Strict: neither `"1"` nor `true` is taken for the number 1.
+    Strict: neither `"1"` nor `true` counts as the number 1.
     """
 
     model_config = ConfigDict(strict=True)
@@ -62,7 +58,7 @@ class ImageUrl(Strict):
 
 
 class ImagePart(Strict):
-    """Understood, so that it can be refused by name: pictures are not judged yet."""
+    """Parsed, so that the error can name it: pictures are not judged yet."""
 
     type: Literal["image_url"]
     image_url: ImageUrl
@@ -88,46 +84,28 @@ def text_of(content: str | list[TextPart | ImagePart], param: str) -> str:
     """The text of a message.
 
     Raises:
-        ApiError: where a part is a picture.
+        ApiError: 400 if a part is a picture.
     """
     if isinstance(content, str):
         return content
     texts = []
     for index, part in enumerate(content):
         if isinstance(part, ImagePart):
-            message = "Pictures cannot be judged yet: send text parts only."
+            message = "Pictures cannot be judged yet; send text parts only."
             raise ApiError(400, message, "unsupported_content", f"{param}[{index}]")
         texts.append(part.text)
     return "\n".join(texts)
 
 
 def detector_of(model: str | None) -> Detector | None:
-    """The detector that a model name asks for; None leaves it to the policy.
+    """The detector that a model name stands for; None leaves it to the policy.
 
     Raises:
-        ApiError: 404 where there is no such model, as OpenAI answers.
+        ApiError: 404 if the model does not exist, as OpenAI does.
     """
     if model is None:
         return None
     if model not in MODELS:
-        message = f"The model {model!r} does not exist; there are {', '.join(MODELS)}."
+        message = f"The model {model!r} does not exist; use one of {', '.join(MODELS)}."
         raise ApiError(404, message, "model_not_found", "model")
     return MODELS[model]
-
-
-async def judge(
-    caller: Caller, messages: Sequence[ChatMessage], locale: str | None, detector: Detector | None, param: str
-) -> Verdict:
-    """The verdict on a conversation; `param` names the field that holds it, for the errors.
-
-    Raises:
-        ApiError: 400 where the locale or the prompt is no good, 403 where the caller may not have that.
-    """
-    place, detector = caller.granted(locale, detector)
-    try:
-        async with caller.turn():
-            return await caller.moderator.moderate(messages, place, detector, caller.tenant.name)
-    except UnknownLocaleError as error:  # an audience that a reload has just taken away
-        raise ApiError(400, f"locale: {error}.", "unknown_locale", "locale") from None
-    except BadPromptError as error:
-        raise ApiError(400, f"{param}: {error}.", "invalid_prompt", param) from None

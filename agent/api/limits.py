@@ -1,107 +1,111 @@
-"""How much a tenant may ask: a token bucket of prompts and pictures a minute, and requests at once; and who is first.
+"""How much a tenant may ask: prompts and pictures a minute, and requests at once.
 
-By hand, since the libraries at hand count in windows, whose edges let twice the rate through. Counted by each process
-for itself, within its one event loop.
+`limits` counts the minute in a moving window, in memory or in Redis, which replicas share. Requests at once are counted
+here, by each process: no library counts what is still running.
 """
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable
+
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.strategies import MovingWindowRateLimiter
+from limits.errors import StorageError
 
 from agent.api.errors import ApiError
+from agent.settings import Settings
 from agent.store.tenants import Tenant
 
-PATIENCE_S = 1.5  # a day of it is a batch of 50,000 lines, so that one ends where it is never quiet
-UPLOADS = 4
+log = logging.getLogger("propriety")
+
+WINDOW_S = 60
+REDIS_TIMEOUT_S = 0.5  # a slower Redis is treated as unavailable
+MAX_CLOCK_DRIFT_S = 1.0
+
+
+def open_limits(settings: Settings) -> Limits:
+    """Limits counted in the settings' Redis, or in memory."""
+    if settings.redis_url is None:
+        return Limits(MemoryStorage())
+    url = f"async+{settings.redis_url.get_secret_value()}"
+    timeouts = {"socket_timeout": REDIS_TIMEOUT_S, "socket_connect_timeout": REDIS_TIMEOUT_S}
+    return Limits(RedisStorage(url, wrap_exceptions=True, implementation="redispy", key_prefix="propriety", **timeouts))
 
 
 class Limits:
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` gives seconds."""
-        self._clock = clock
-        self._tokens: dict[str, tuple[float, float]] = {}
+    """Used within one event loop."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], float] = time.time) -> None:
+        """`clock` is the wall clock, in seconds."""
+        self._shared = MovingWindowRateLimiter(storage)
+        self._own_storage = storage if isinstance(storage, MemoryStorage) else MemoryStorage()
+        self._own = MovingWindowRateLimiter(self._own_storage)
+        self._clock, self._drift = clock, clock() - time.monotonic()
         self._running: Counter[str] = Counter()
 
-    def enter(self, tenant: Tenant) -> None:
-        """Count one request in; `leave` is called when it is done.
+    async def enter(self, tenant: Tenant) -> None:
+        """Admit one request; call `leave` when it is done.
 
         Raises:
-            ApiError: 429, with the seconds after which it may be tried again.
+            ApiError: 429, with `Retry-After` in seconds.
         """
         if (concurrent := tenant.terms.concurrent) is not None and self._running[tenant.name] >= concurrent:
-            raise _too_many(f"{concurrent} requests at once are served, and as many run already", 1)
-        if (per_minute := tenant.terms.per_minute) is not None:
-            tokens = self._refilled(tenant.name, per_minute)
-            if tokens < 1:
-                raise _too_many(f"{per_minute} prompts a minute are served", (1 - tokens) * 60 / per_minute)
+            raise too_many(f"{concurrent} requests of this key are running, which is its limit", 1)
         self._running[tenant.name] += 1
-        self.charge(tenant, 1)
-
-    def charge(self, tenant: Tenant, count: int) -> None:
-        """Count prompts or pictures of a request that was let in; what is beyond the limit is owed, and waited for."""
-        if (per_minute := tenant.terms.per_minute) is not None:
-            self._tokens[tenant.name] = self._refilled(tenant.name, per_minute) - count, self._clock()
-
-    def leave(self, tenant: Tenant) -> None:
-        self._running[tenant.name] -= 1
-
-    def _refilled(self, name: str, per_minute: int) -> float:
-        tokens, since = self._tokens.get(name, (float(per_minute), 0.0))
-        return min(float(per_minute), tokens + (self._clock() - since) * per_minute / 60)
-
-
-class Traffic:
-    """Prompts of live requests are judged at once; those of batches a few at a time, while no live one is judged."""
-
-    def __init__(self, batch_concurrency: int) -> None:
-        """`batch_concurrency` prompts of batches are judged at once."""
-        self._live, self._quiet, self._seats = 0, asyncio.Event(), asyncio.Semaphore(batch_concurrency)
-        self._uploads = 0
-        self._quiet.set()
-
-    @asynccontextmanager
-    async def live(self) -> AsyncIterator[None]:
-        """While a prompt of a live request is judged."""
-        self._live += 1
-        self._quiet.clear()
         try:
-            yield
-        finally:
-            self._live -= 1
-            if not self._live:
-                self._quiet.set()
+            await self.charge(tenant, 1)
+        except BaseException:
+            self.leave(tenant)
+            raise
 
-    @asynccontextmanager
-    async def spare(self) -> AsyncIterator[None]:
-        """While a prompt of a batch is judged: once none of a live request is, or after `PATIENCE_S`."""
-        async with self._seats:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE_S):
-                    await self._quiet.wait()
-            yield
-
-    @contextmanager
-    def upload(self) -> Iterator[None]:
-        """While a file is taken in, which may be large.
+    async def charge(self, tenant: Tenant, count: int) -> None:
+        """Count prompts or pictures.
 
         Raises:
-            ApiError: 429, where as many are as are taken in at once.
+            ApiError: 429, with `Retry-After` in seconds; 400 if the count alone exceeds the limit of a minute.
         """
-        if self._uploads >= UPLOADS:
-            raise _too_many(f"{UPLOADS} files at once are taken in, and as many are sent already", 5)
-        self._uploads += 1
-        try:
-            yield
-        finally:
-            self._uploads -= 1
+        if (per_minute := tenant.terms.per_minute) is None or not count:
+            return
+        if count > per_minute:
+            message = f"{count} prompts or pictures in one request; this key's limit is {per_minute} a minute."
+            raise ApiError(400, message, "request_over_limit")
+        wait_s = await self._hit(RateLimitItemPerMinute(per_minute), tenant.name, count)
+        if wait_s is not None:
+            raise too_many(f"the limit of this key is {per_minute} prompts and pictures a minute", wait_s)
+
+    def leave(self, tenant: Tenant) -> None:
+        """A request that was admitted is done."""
+        self._running[tenant.name] -= 1
+
+    async def _hit(self, item: RateLimitItem, name: str, count: int) -> float | None:
+        """None if the count fits into the window; else the seconds until it may."""
+        await self._forget_if_the_clock_jumped()
+        for limiter in (self._shared, self._own):
+            try:
+                if await limiter.hit(item, name, cost=count):
+                    return None
+                stats = await limiter.get_window_stats(item, name)
+                # The oldest entry leaves first; a longer list waits for the whole window.
+                return stats.reset_time - self._clock() if count == 1 else WINDOW_S
+            except StorageError as error:
+                log.warning("Redis does not count, so this process does: %s", type(error.storage_error).__name__)
+        raise AssertionError("counting in memory never fails")
+
+    async def _forget_if_the_clock_jumped(self) -> None:
+        """`limits` counts by the wall clock. One that is set back would keep a tenant waiting for as long."""
+        drift = self._clock() - time.monotonic()
+        if abs(drift - self._drift) > MAX_CLOCK_DRIFT_S:
+            self._drift = drift
+            await self._own_storage.reset()
 
 
-def _too_many(reason: str, seconds: float) -> ApiError:
-    wait = max(math.ceil(seconds), 1)
-    message = f"Too many requests: {reason}. Try again after {wait} s."
+def too_many(reason: str, seconds: float) -> ApiError:
+    """429, with the seconds after which to try again."""
+    wait = min(max(math.ceil(seconds), 1), WINDOW_S)
+    message = f"Too many requests: {reason}. Try again in {wait} s."
     return ApiError(429, message, "rate_limit_exceeded", headers={"Retry-After": str(wait)})

@@ -1,4 +1,4 @@
-"""The API's server, `python -m agent.api.server`: uvicorn, with limits on connections that ask nothing."""
+"""The API's server, `python -m agent.api.server`: uvicorn, with limits on idle connections."""
 
 from __future__ import annotations
 
@@ -10,50 +10,50 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from agent.settings import Settings
 
-FILES = 16_384  # that may be open, where the system grants as many
-SPARE = 512  # of them, which no caller takes from the database, the LLM and the generator
-HEAD_S = 10.0
+MAX_OPEN_FILES = 16_384  # if the system allows it
+RESERVED_FILES = 512  # for the database, the LLM and the generator
+REQUEST_HEAD_TIMEOUT_S = 10.0
 
 
 class Limited(HttpToolsProtocol):
-    """Closes connections beyond those that there are files for, and those that take longer than `HEAD_S` to ask.
+    """Closes connections above a limit, and those that do not send a request head within `REQUEST_HEAD_TIMEOUT_S`.
 
-    uvicorn counts only those that ask, and waits for the others for ever.
+    uvicorn only counts connections with a request, and waits for the others without end.
     """
 
-    most: int
-    _due: asyncio.TimerHandle | None = None
+    max_connections: int
+    _timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.most:
+        if len(self.connections) > self.max_connections:
             transport.abort()
         else:
-            self._hurry()
+            self._watch()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._hurry()
+        self._watch()
 
-    def _hurry(self) -> None:
-        asked = self.cycle is not None and not self.cycle.response_complete
-        if asked and self._due is not None:
-            self._due.cancel()
-            self._due = None
-        elif not asked and self._due is None:
-            self._due = self.loop.call_later(HEAD_S, self.timeout_keep_alive_handler)
+    def _watch(self) -> None:
+        has_request = self.cycle is not None and not self.cycle.response_complete
+        if has_request and self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
+        elif not has_request and self._timeout is None:
+            self._timeout = self.loop.call_later(REQUEST_HEAD_TIMEOUT_S, self.timeout_keep_alive_handler)
 
 
 def main() -> None:
     """Serve at the settings' address until SIGINT or SIGTERM."""
-    settings, files = Settings(), _files()
-    Limited.most = max(files - SPARE, files // 2)
+    settings, files = Settings(), _raise_file_limit()
+    Limited.max_connections = max(files - RESERVED_FILES, files // 2)
     uvicorn.run("agent.api.app:create_app", factory=True, host=settings.host, port=settings.port, http=Limited)
 
 
-def _files() -> int:
+def _raise_file_limit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    granted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    granted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < granted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
     return granted

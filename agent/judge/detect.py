@@ -6,16 +6,14 @@ import asyncio
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from agent.judge.client import ChatModel
 from agent.judge.errors import LLMUnavailableError
 from agent.judge.question import judge
 from agent.policy.model import Policy, Rule
 from agent.retrieval.index import ConceptIndex, Window
 from propriety.verdict import Detector, Status, Violation
-
-if TYPE_CHECKING:
-    from langchain_openai import ChatOpenAI
 
 log = logging.getLogger("propriety")
 
@@ -46,7 +44,7 @@ class Reading(NamedTuple):
     status: Status = Status.OK
 
 
-async def detect(text: str, policy: Policy, detector: Detector, index: ConceptIndex, model: ChatOpenAI) -> Reading:
+async def detect(text: str, policy: Policy, detector: Detector, index: ConceptIndex, model: ChatModel) -> Reading:
     """Read one text under a policy; with the LLM gone the neighbours answer, strictly, and `status` says so."""
     found, beside = await asyncio.to_thread(index.search, text)
     company = {rule_id: _risk(margin) for rule_id, margin in beside.items()}

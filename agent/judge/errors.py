@@ -1,9 +1,9 @@
-"""What can go wrong with the LLM behind judge and rewriter."""
+"""Failures of the LLM behind judge and rewriter."""
 
 
 class LLMUnavailableError(RuntimeError):
-    """The server did not answer, or not in the form that was asked for; the caller degrades and says so."""
+    """The server did not respond, or its response is invalid; the verdict is degraded."""
 
 
 class LLMHangsError(RuntimeError):
-    """The server let somebody wait in vain, and another finds out whether it still does."""
+    """The server kept a request waiting too long, and another request is checking whether it still does."""

@@ -36,7 +36,7 @@ class TurnRow(Base):
     content: Mapped[str] = mapped_column(Text)
 
 
-class Sessions:
+class Conversations:
     """Each turn is kept for `session_ttl_s`, of a conversation the last `session_turns`, of a tenant `session_most`."""
 
     def __init__(self, database: Engine, settings: Settings) -> None:

@@ -6,11 +6,11 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, DateTime, Index, String, Text, delete, insert, select
+from sqlalchemy import JSON, DateTime, Engine, Index, String, Text, delete, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from agent.settings import Settings
-from agent.store.database import Base, open_database, utc
+from agent.store.database import Base, utc
 from agent.store.sealing import Seal
 from propriety.verdict import Verdict
 
@@ -46,9 +46,9 @@ class Entry(NamedTuple):
 class DecisionLog:
     """Writes verdicts to any database that SQLAlchemy speaks; may be used from several threads."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Open the settings' database, as `open_database` does; prompts are kept as the settings say."""
-        self.database, self._seal = open_database(settings.decision_log_url), Seal(settings)
+    def __init__(self, database: Engine, settings: Settings) -> None:
+        """Prompts are kept as the settings say."""
+        self.database, self._seal = database, Seal(settings)
 
     def write_all(self, decided: Sequence[tuple[Verdict, str]]) -> None:
         """Store verdicts, each with its tenant, all of them or none, committed when this returns."""
@@ -109,7 +109,3 @@ class DecisionLog:
         with Session(self.database) as session, session.begin():
             result = session.execute(delete(DecisionRow).where(DecisionRow.created_at < before))
             return int(result.rowcount)  # type: ignore[attr-defined]
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self.database.dispose()

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import JSON, Boolean, DateTime, Engine, String, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from agent.judge.exemplars import Exemplar
 from agent.policy.model import Policy
 from agent.settings import Settings
 from agent.store.database import Base, utc
@@ -61,6 +60,17 @@ class Reviewed(NamedTuple):
     review: Review | None
 
 
+class Exemplar(NamedTuple):
+    """`lifted`: the rules are not broken; else they are. `tenant` is None where it holds for all."""
+
+    verdict_id: str
+    tenant: str | None
+    policy: str
+    rules: tuple[str, ...]
+    lifted: bool
+    prompt: str
+
+
 class ReviewError(ValueError):
     """A decision cannot be overturned like that; the message says why."""
 
@@ -103,12 +113,18 @@ class Reviews:
             row = session.execute(query.where(DecisionRow.id == verdict_id)).one_or_none()
             return row and self._reviewed(*row)
 
-    def write(self, entry: Entry, review: Review, policies: Mapping[str, Policy]) -> None:
-        """Keep a review, in the place of an earlier one of the same decision.
+    def review(self, verdict_id: str, review: Review, policies: Mapping[str, Policy]) -> Reviewed | None:
+        """Keep a review, in place of an earlier one of the same decision; None if the decision does not exist.
 
         Raises:
-            ReviewError: where it cannot be overturned like that.
+            ReviewError: the decision cannot be overturned.
         """
+        if (decision := self.find(verdict_id)) is None:
+            return None
+        self._write(decision.entry, review, policies)
+        return decision._replace(review=review)
+
+    def _write(self, entry: Entry, review: Review, policies: Mapping[str, Policy]) -> None:
         verdict, overturned = entry.verdict, review.outcome is Outcome.OVERTURNED
         rules = _rules(verdict, review.rule, policies) if overturned else []
         row = ReviewRow(

@@ -1,6 +1,6 @@
-"""Traces for OpenTelemetry: requests of API and generator, the steps of a decision, and the calls that they make.
+"""Traces for OpenTelemetry: requests to API and generator, the steps of a decision, and outgoing calls.
 
-The steps are told to OpenTelemetry's interface, which does nothing until `trace_to` (extra `tracing`) sends them off.
+The steps use OpenTelemetry's interface, which does nothing until `trace_to` (extra `tracing`) exports them.
 """
 
 from __future__ import annotations
@@ -8,11 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from opentelemetry import trace
 
-QUIET = "healthz,readyz,metrics"
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+UNTRACED = "healthz,readyz,metrics"
 
 _tracer = trace.get_tracer("propriety")
 
@@ -27,9 +30,9 @@ def step(name: str, timings_ms: dict[str, float]) -> Iterator[None]:
 
 
 def trace_to(endpoint: str, app: FastAPI, service: str) -> None:
-    """Send this process's traces to an OTLP collector over HTTP, such as http://collector:4318, under a service's name.
+    """Export this process's traces to an OTLP collector over HTTP, such as http://collector:4318.
 
-    A caller's trace goes on, and whoever is called is sent its context. No prompt is in a span.
+    A caller's trace continues here, and outgoing calls carry its context. No span has a prompt in it.
 
     Raises:
         ImportError: the extra `tracing` is missing.
@@ -44,5 +47,5 @@ def trace_to(endpoint: str, app: FastAPI, service: str) -> None:
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")))
     trace.set_tracer_provider(provider)
-    FastAPIInstrumentor.instrument_app(app, tracer_provider=provider, excluded_urls=QUIET)
+    FastAPIInstrumentor.instrument_app(app, tracer_provider=provider, excluded_urls=UNTRACED)
     HTTPXClientInstrumentor().instrument(tracer_provider=provider)

@@ -1,6 +1,6 @@
-"""Batches are worked through by the API's own process: a few lines of one tenant's, then of another's.
+"""The API's process works through batches: a few lines of one tenant's batch, then of another's.
 
-A line is asked of the same routes as the live request that it could have been, so that it is answered alike.
+A line goes to the same routes as a live request, so that it gets the same response.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from agent.api import errors
-from agent.api.access import BATCH, Caller
+from agent.api.access import BATCH_CALLER, Caller
 from agent.api.background.running import running
-from agent.api.limits import Limits
 from agent.api.routes import chat, moderations
+from agent.api.service import service_of
 from agent.metrics import BATCH_LINES, BATCH_LINES_WAITING
 from agent.store.batch_lines import LineRequest, answered, new_id, unanswered
-from agent.store.batch_work import HELD, Answer, BatchWork
+from agent.store.batch_work import HELD, Answer
 from agent.store.batches import BatchRow
 from agent.store.database import utc
 from agent.store.files import PAGE, Line
@@ -36,12 +36,12 @@ from propriety.telemetry.logs import request_id
 
 log = logging.getLogger("propriety")
 
-LOOK_S = 1.0  # between two looks whether there is a batch to work on
-PAUSES_S = (1, 5)  # after which what failed on our side is asked again: a database may have been away
+POLL_S = 1.0  # between two looks for a batch
+RETRY_AFTER_S = (1, 5)  # before a line that failed on our side is retried: the database may have been unavailable
 
 
 class Stop(NamedTuple):
-    """How a batch ends whose other lines are not asked, and why."""
+    """How a batch ends whose remaining lines are not judged, and why."""
 
     status: Literal["expired", "cancelled"]
     reason: str
@@ -49,13 +49,13 @@ class Stop(NamedTuple):
 
 @asynccontextmanager
 async def batches_worked(app: FastAPI) -> AsyncIterator[None]:
-    """A lifespan in which the batches in the database are worked through."""
+    """A context in which the batches in the database are worked through."""
     async with running(_work(_routes(app))):
         yield
 
 
 def _routes(app: FastAPI) -> FastAPI:
-    """Those that a batch may ask, without what stands before live requests, such as keys, times and their log."""
+    """The routes that a batch may use, without the middleware of live requests: keys, timing, log."""
     routes = FastAPI(openapi_url=None)
     routes.state = app.state
     errors.install(routes, larger={})
@@ -65,25 +65,25 @@ def _routes(app: FastAPI) -> FastAPI:
 
 
 async def _work(app: FastAPI) -> None:
-    served = dict[str, float]()
+    last_turns = dict[str, float]()
     while True:
         try:
-            worked = await _turn(app, served)
+            worked = await _turn(app, last_turns)
         except Exception:
-            log.exception("a batch could not be worked on; it is tried again")
+            log.exception("a batch could not be worked on; retrying")
             worked = False
         if not worked:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_S)
 
 
-async def _turn(app: FastAPI, served: dict[str, float]) -> bool:
-    """A few lines of the tenant whose turn it is; `served` says when each had its last one."""
-    work: BatchWork = app.state.batch_work
+async def _turn(app: FastAPI, last_turns: dict[str, float]) -> bool:
+    """A few lines of the tenant whose turn it is; `last_turns` has the time of each tenant's last one."""
+    work = service_of(app).store.batch_work
     batches = await asyncio.to_thread(work.open)
     BATCH_LINES_WAITING.set(sum(batch.total - batch.done for batch in batches))
-    for waiting in sorted(batches, key=lambda batch: served.get(batch.tenant, 0.0)):
+    for waiting in sorted(batches, key=lambda batch: last_turns.get(batch.tenant, 0.0)):
         if batch := await asyncio.to_thread(work.take, waiting.id):
-            served[batch.tenant] = time.monotonic()
+            last_turns[batch.tenant] = time.monotonic()
             try:
                 await _advance(app, batch)
             except BaseException:
@@ -95,10 +95,11 @@ async def _turn(app: FastAPI, served: dict[str, float]) -> bool:
 
 
 async def _advance(app: FastAPI, batch: BatchRow) -> None:
-    work: BatchWork = app.state.batch_work
-    tenant = _served_to(batch, await asyncio.to_thread(app.state.tenants.named, batch.tenant))
-    page = PAGE if isinstance(tenant, Stop) else app.state.moderator.settings.batch_concurrency
-    lines = await asyncio.to_thread(app.state.files.lines, batch.input_file_id, batch.done, page)
+    service = service_of(app)
+    store, work = service.store, service.store.batch_work
+    tenant = _tenant_of(batch, await asyncio.to_thread(store.tenants.named, batch.tenant))
+    page = PAGE if isinstance(tenant, Stop) else service.settings.batch_concurrency
+    lines = await asyncio.to_thread(store.files.lines, batch.input_file_id, batch.done, page)
     if isinstance(tenant, Stop):
         error = {"code": f"batch_{tenant.status}", "message": tenant.reason}
         answers = [Answer(unanswered(line, error), ok=False) for line in lines]
@@ -112,38 +113,42 @@ async def _advance(app: FastAPI, batch: BatchRow) -> None:
         await asyncio.to_thread(work.end, batch.id, tenant.status if isinstance(tenant, Stop) else "completed")
 
 
-def _served_to(batch: BatchRow, tenant: Tenant | None) -> Tenant | Stop:
-    """Whose terms hold for the next lines, or why there are none."""
+def _tenant_of(batch: BatchRow, tenant: Tenant | None) -> Tenant | Stop:
+    """The tenant whose terms hold for the next lines, or why no more are judged."""
     if batch.status == "cancelling":
-        return Stop("cancelled", "The batch was cancelled before this request was asked.")
+        return Stop("cancelled", "The batch was cancelled before this request was judged.")
     if tenant is None or Scope.MODERATE not in tenant.terms.scopes:
         return Stop("cancelled", "The tenant's keys have ended, or lack the scope 'moderate'.")
     if batch.done < batch.total and utc(batch.expires_at) <= dt.datetime.now(dt.UTC):
-        return Stop("expired", "This request could not be asked before the completion window ended.")
+        return Stop("expired", "The completion window ended before this request was judged.")
     return tenant
 
 
 async def _answers(app: FastAPI, batch: BatchRow, tenant: Tenant, lines: Sequence[Line]) -> list[Answer]:
-    state = app.state
-    caller = Caller(tenant, state.moderator, Limits(), state.sessions, state.traffic.spare)
+    service = service_of(app)
+    caller = Caller(tenant, service, service.traffic.spare, _uncharged)
 
     async def as_batch(scope: AsgiScope, receive: Receive, send: Send) -> None:
         try:
-            await app({**scope, BATCH: caller}, receive, send)
-        except Exception:  # it was answered with a 500
+            await app({**scope, BATCH_CALLER: caller}, receive, send)
+        except Exception:  # the response is a 500
             log.exception("a request of a batch failed")
 
-    # Of a transport within the process no time limit is kept; the moderator has its own.
+    # A transport within the process has no time limit; the moderator has its own.
     client = httpx.AsyncClient(transport=httpx.ASGITransport(as_batch), base_url="http://batch", trust_env=False)
     async with client:
-        asked = [asyncio.create_task(_answer(client, batch.endpoint, line)) for line in lines]
+        tasks = [asyncio.create_task(_answer(client, batch.endpoint, line)) for line in lines]
         try:
-            while asked and (await asyncio.wait(asked, timeout=HELD.total_seconds() / 3))[1]:
-                await asyncio.to_thread(state.batch_work.hold, batch.id)
+            while tasks and (await asyncio.wait(tasks, timeout=HELD.total_seconds() / 3))[1]:
+                await asyncio.to_thread(service.store.batch_work.hold, batch.id)
         finally:
-            for task in asked:
+            for task in tasks:
                 task.cancel()
-        return [task.result() for task in asked]
+        return [task.result() for task in tasks]
+
+
+async def _uncharged(count: int) -> None:
+    """Batches do not count towards a tenant's limit of a minute."""
 
 
 async def _answer(client: httpx.AsyncClient, endpoint: str, line: Line) -> Answer:
@@ -154,7 +159,7 @@ async def _answer(client: httpx.AsyncClient, endpoint: str, line: Line) -> Answe
         request = LineRequest.model_validate_json(line.text)
         if request.url == endpoint:
             body, headers = json.dumps(request.body), {"Content-Type": "application/json"}
-            for pause_s in (*PAUSES_S, None):
+            for pause_s in (*RETRY_AFTER_S, None):
                 response = await client.post(request.url, content=body, headers=headers)
                 if response.status_code < 500 or pause_s is None:
                     break

@@ -1,4 +1,4 @@
-"""Policies are read anew when a file changes, and on SIGHUP; other processes' reviews are followed as they come."""
+"""Policies are reloaded when a file changes, and on SIGHUP; reviews made by other processes are followed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from agent.api.background.running import running
@@ -21,34 +20,34 @@ log = logging.getLogger("propriety")
 
 
 @asynccontextmanager
-async def policies_watched(app: FastAPI) -> AsyncIterator[None]:
-    """A lifespan in which changed policies are served without a restart."""
-    moderator: Moderator = app.state.moderator
+async def policies_watched(moderator: Moderator) -> AsyncIterator[None]:
+    """A context in which changed policies come into force without a restart."""
     hangup = asyncio.Event()
-    if threading.current_thread() is threading.main_thread():  # no other may ask for signals
+    if threading.current_thread() is threading.main_thread():  # only this one can handle signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
     async with running(_watch(moderator, hangup)):
         yield
 
 
 async def _watch(moderator: Moderator, hangup: asyncio.Event) -> None:
-    """By the files' times, which work on every file system; only when two looks agree, so that no half copy is read."""
-    directory, interval_s = moderator.settings.policies_dir, moderator.settings.policies_watch_s
-    before = await asyncio.to_thread(stamp, directory)
+    """Compare the files' times, which works on every file system, and reload once two looks agree: a half-written copy
+    is never read."""
+    policies, settings = moderator.policies, moderator.settings
+    before = await asyncio.to_thread(stamp, settings.policies_dir)
     while True:
         with suppress(TimeoutError):
-            await asyncio.wait_for(hangup.wait(), interval_s)
-        now = await asyncio.to_thread(stamp, directory)
+            await asyncio.wait_for(hangup.wait(), settings.policies_watch_s)
+        now = await asyncio.to_thread(stamp, settings.policies_dir)
         try:
-            await asyncio.to_thread(moderator.follow_reviews)
+            await asyncio.to_thread(moderator.exemplars.refresh)
         except SQLAlchemyError as error:
-            log.warning("other processes' reviews cannot be followed: %s", type(error).__name__)
-        if hangup.is_set() or (now != moderator.seen and now == before):
+            log.warning("reviews of other processes cannot be read: %s", type(error).__name__)
+        if hangup.is_set() or (now != policies.seen and now == before):
             hangup.clear()
             try:
-                await asyncio.to_thread(moderator.reload)
+                await asyncio.to_thread(policies.reload)
             except PolicyError:
-                pass  # the moderator has said so
+                pass  # `reload` has logged it
             except Exception:
-                log.exception("the policies could not be read anew")
+                log.exception("the policies could not be reloaded")
         before = now

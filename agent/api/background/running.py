@@ -1,4 +1,4 @@
-"""What goes on beside the requests, for as long as the application is served."""
+"""Run something for as long as the application is served."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 @asynccontextmanager
 async def running(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    """Run it in a task until the context ends, and wait until it has let go."""
+    """Run `work` in a task until the context ends; wait until it has stopped."""
     task = asyncio.create_task(work)
     try:
         yield

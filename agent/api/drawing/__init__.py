@@ -1,5 +1,5 @@
-"""What can draw: one file each, one function each, `draw(client, settings, order)`.
+"""What can draw: one file for each backend, with one function, `draw(client, settings, request)`.
 
 The client has the backend's base URL, time limit and bearer token. A backend that cannot be reached raises httpx's
-errors, one that answers something else a ValueError, and one that says why it does not draw an `ApiError`.
+errors; one that returns something else raises a ValueError; one that gives a reason raises an `ApiError`.
 """

@@ -1,4 +1,4 @@
-"""AUTOMATIC1111's Stable Diffusion web UI, and what shares its interface: `POST /sdapi/v1/txt2img`."""
+"""AUTOMATIC1111's Stable Diffusion web UI, and servers with its interface: `POST /sdapi/v1/txt2img`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, Json
 
-from agent.api.drawing.order import Drawn, Order, drawn_alone
+from agent.api.drawing.safe_alone import drawn_alone
 from agent.settings import DEMO_GENERATOR, Settings
+from propriety.drawing import DrawRequest, DrawResponse
 
 
 class Info(BaseModel):
-    """What of the answer's `info`, JSON in a string, is told on."""
+    """The fields that are passed on of the response's `info`, which is JSON in a string."""
 
     all_seeds: list[int]
     steps: int
@@ -21,24 +22,24 @@ class Info(BaseModel):
     sd_model_name: str | None = None
 
 
-class Answer(BaseModel):
+class Txt2ImgResponse(BaseModel):
     images: list[str]
     info: Json[Info]
 
 
-async def draw(client: httpx.AsyncClient, settings: Settings, order: Order) -> Drawn:
-    """The checkpoint is the one that is loaded there, unless `generator_model` names one."""
-    body: dict[str, Any] = {"prompt": order.safe_prompt, "seed": order.seed, "n_iter": order.n}
-    if order.width and order.height:
-        body |= {"width": order.width, "height": order.height}
+async def draw(client: httpx.AsyncClient, settings: Settings, request: DrawRequest) -> DrawResponse:
+    """Draw with the checkpoint that is loaded there, or the one that `generator_model` names."""
+    body: dict[str, Any] = {"prompt": request.final_prompt, "seed": request.seed, "n_iter": request.n}
+    if request.width and request.height:
+        body |= {"width": request.width, "height": request.height}
     if settings.generator_model != DEMO_GENERATOR:
         body["override_settings"] = {"sd_model_checkpoint": settings.generator_model}
     response = await client.post("/sdapi/v1/txt2img", json=body)
-    answer = Answer.model_validate_json(response.raise_for_status().content)
-    info = answer.info
+    drawn = Txt2ImgResponse.model_validate_json(response.raise_for_status().content)
+    info = drawn.info
     return drawn_alone(
-        order,
-        answer.images[-order.n :],  # a grid of all of them may come first
+        request,
+        drawn.images[-request.n :],  # a grid of all images may come first
         seeds=info.all_seeds,
         steps=info.steps,
         guidance_scale=info.cfg_scale,

@@ -1,4 +1,4 @@
-"""HTTP for what other servers answer: at most so many bytes, announced or not, since httpx reads whatever comes."""
+"""An HTTP transport that bounds responses, announced or not; httpx alone reads any size."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-MAX_ANSWER = 256 << 20  # ten PNGs of 2048 × 2048 in base64
+MAX_RESPONSE = 256 << 20  # bytes: ten PNGs of 2048 × 2048 in base64
 
 
 class BoundedTransport(httpx.AsyncHTTPTransport):
-    """Raises `httpx.ReadError` for an answer of more than `MAX_ANSWER` bytes, or one that is compressed, since what
-    that holds is not known."""
+    """Raises `httpx.ReadError` for a response of more than `MAX_RESPONSE` bytes, and for a compressed one, whose real
+    size is unknown."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         request.headers["Accept-Encoding"] = "identity"
@@ -20,7 +20,7 @@ class BoundedTransport(httpx.AsyncHTTPTransport):
         assert isinstance(stream, httpx.AsyncByteStream)
         if response.headers.get("Content-Encoding", "identity") != "identity":
             await stream.aclose()
-            raise httpx.ReadError("the answer is compressed, though that was not asked for", request=request)
+            raise httpx.ReadError("the response is compressed, which was not requested", request=request)
         response.stream = _Counted(stream, request)
         return response
 
@@ -33,8 +33,8 @@ class _Counted(httpx.AsyncByteStream):
         received = 0
         async for part in self._stream:
             received += len(part)
-            if received > MAX_ANSWER:
-                raise httpx.ReadError(f"the answer is larger than {MAX_ANSWER} bytes", request=self._request)
+            if received > MAX_RESPONSE:
+                raise httpx.ReadError(f"the response is larger than {MAX_RESPONSE} bytes", request=self._request)
             yield part
 
     async def aclose(self) -> None:

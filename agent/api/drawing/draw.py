@@ -1,4 +1,4 @@
-"""Pictures from whichever backend the settings name."""
+"""Pictures from the backend that the settings name."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import httpx
 from agent.api.drawing import a1111, comfyui, openai, worker
 from agent.api.drawing.bounded import BoundedTransport
 from agent.api.drawing.finish import finish
-from agent.api.drawing.order import Drawn, Order
 from agent.api.errors import ApiError
 from agent.settings import Backend, Settings
+from propriety.drawing import DrawRequest, DrawResponse
 from propriety.telemetry.logs import request_id
 
 log = logging.getLogger("propriety")
 
-BACKENDS: dict[Backend, Callable[[httpx.AsyncClient, Settings, Order], Awaitable[Drawn]]] = {
+BACKENDS: dict[Backend, Callable[[httpx.AsyncClient, Settings, DrawRequest], Awaitable[DrawResponse]]] = {
     Backend.PROPRIETY: worker.draw,
     Backend.A1111: a1111.draw,
     Backend.COMFYUI: comfyui.draw,
@@ -26,50 +26,57 @@ BACKENDS: dict[Backend, Callable[[httpx.AsyncClient, Settings, Order], Awaitable
 }
 
 
-async def draw(settings: Settings, order: Order) -> Drawn:
-    """`order.n` pictures.
+def backend_client(settings: Settings) -> httpx.AsyncClient:
+    """The HTTP client for the backend; it sends the id of the request that it draws for."""
+    key = settings.generator_api_key
+
+    async def send_request_id(request: httpx.Request) -> None:
+        request.headers["X-Request-ID"] = request_id.get()
+
+    return httpx.AsyncClient(
+        base_url=settings.generator_base_url,
+        headers={"Authorization": f"Bearer {key.get_secret_value()}"} if key else {},
+        timeout=settings.generator_timeout_s,
+        transport=BoundedTransport(trust_env=False),
+        event_hooks={"request": [send_request_id]},
+    )
+
+
+async def draw(client: httpx.AsyncClient, settings: Settings, request: DrawRequest) -> DrawResponse:
+    """Draw `request.n` pictures.
 
     Raises:
-        ApiError: 400 with the backend's reason where it refuses, 429 where it is busy, 503 where it fails, is loading
-            or is not there; then the log says where that is, which is none of the caller's business.
+        ApiError: 400 with the backend's reason if it refuses, 429 if it is busy, 503 if it fails, is loading or cannot
+            be reached. The address is in the log only, since callers have no business with it.
     """
-    backend, url, key = settings.generator_backend, settings.generator_base_url, settings.generator_api_key
-    headers = {"X-Request-ID": request_id.get()} | (
-        {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-    )
+    backend, url = settings.generator_backend, settings.generator_base_url
     name = "drawing worker" if backend is Backend.PROPRIETY else f"{backend} backend"
-    limit_s = settings.generator_timeout_s
     try:
-        async with (
-            asyncio.timeout(limit_s),
-            httpx.AsyncClient(
-                base_url=url, headers=headers, timeout=limit_s, transport=BoundedTransport(trust_env=False)
-            ) as client,
-        ):
-            drawn = await BACKENDS[backend](client, settings, order)
+        async with asyncio.timeout(settings.generator_timeout_s):
+            drawn = await BACKENDS[backend](client, settings, request)
         if backend is not Backend.PROPRIETY:
-            drawn = await asyncio.to_thread(finish, settings, order, drawn)
+            drawn = await asyncio.to_thread(finish, settings, request, drawn)
     except httpx.HTTPStatusError as error:
         raise _failed(name, error.response) from None
     except (httpx.HTTPError, TimeoutError) as error:
-        log.error("the %s does not answer at %s (%s); is it running?", name, url, type(error).__name__)
-        raise ApiError(503, f"The {name} does not answer; the log says where.", "generator_unavailable") from None
+        log.error("the %s at %s does not respond (%s); is it running?", name, url, type(error).__name__)
+        raise ApiError(503, f"The {name} does not respond; see the log.", "generator_unavailable") from None
     except (LookupError, TypeError, ValueError, OSError):
-        raise _stranger(name, url) from None
-    if {len(drawn.images), len(drawn.parameters), len(drawn.notes)} != {order.n}:
-        raise _stranger(name, url)
+        raise _invalid(name, url) from None
+    if {len(drawn.images), len(drawn.parameters), len(drawn.notes)} != {request.n}:
+        raise _invalid(name, url)
     return drawn
 
 
-def _stranger(name: str, url: str) -> ApiError:
-    mend = "mend PROPRIETY_GENERATOR_URL or PROPRIETY_GENERATOR_BACKEND"
-    log.error("what answers at %s is no %s, or a broken one; %s", url, name, mend)
-    return ApiError(503, f"What answers as the {name} is none; the log says more.", "generator_failed")
+def _invalid(name: str, url: str) -> ApiError:
+    fix = "check PROPRIETY_GENERATOR_URL and PROPRIETY_GENERATOR_BACKEND"
+    log.error("the server at %s returned an invalid response for a %s; %s", url, name, fix)
+    return ApiError(503, f"The {name} returned an invalid response; see the log.", "generator_failed")
 
 
 def _failed(name: str, response: httpx.Response) -> ApiError:
-    log.error("the %s answers %d to %s; its own log says why", name, response.status_code, response.request.url.path)
-    message = f"The {name} fails, with status {response.status_code}."
+    log.error("the %s returned %d to %s; see its log", name, response.status_code, response.request.url.path)
+    message = f"The {name} returned status {response.status_code}."
     if response.status_code == 429:
         return ApiError(
             429, message, "generator_busy", headers={"Retry-After": response.headers.get("Retry-After", "1")}

@@ -1,4 +1,4 @@
-"""Headers for browsers, which have nothing to do here: OWASP's REST Security Cheat Sheet names them."""
+"""Security headers for browsers, from OWASP's REST Security Cheat Sheet."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-PAGES = {"/docs", "/docs/oauth2-redirect", "/redoc"}  # which load a viewer of the OpenAPI document
+PAGES = {"/docs", "/docs/oauth2-redirect", "/redoc"}  # they load a viewer of the OpenAPI document
 
 _POLICY = b"content-security-policy"
 _ENCODED = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class Headers:
-    """ASGI middleware: every answer has `HEADERS`, unless the route chose another value; `PAGES` may load scripts."""
+    """ASGI middleware: adds `HEADERS` unless the route set another value; `PAGES` may load scripts."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

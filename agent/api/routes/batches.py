@@ -1,4 +1,4 @@
-"""`/v1/batches`: many requests from a file, answered beside live traffic, in OpenAI's shapes."""
+"""`/v1/batches`: many requests from a file, judged between live requests, in OpenAI's shapes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import Field
 
 from agent.api.access import Asker, Caller
 from agent.api.errors import ApiError
 from agent.api.fields import Id, Text
-from agent.api.routes.files import Listed, Page, Paging, found_file, page, refused, unix_seconds
+from agent.api.routes.files import Listed, Page, Paging, found_file, page, refusal, unix_seconds
 from agent.store.batch_lines import Endpoint
 from agent.store.batches import BatchRow
 from agent.store.files import BulkError
@@ -43,7 +43,7 @@ class RequestCounts(Strict):
 
 
 class Batch(Listed):
-    """OpenAI's batch object; times are Unix seconds. `validating` is one whose turn has not come."""
+    """OpenAI's batch object; times are Unix seconds. `validating` has not started yet."""
 
     object: Literal["batch"] = "batch"
     endpoint: Endpoint
@@ -67,46 +67,46 @@ class Batch(Listed):
 
 
 @router.post("/v1/batches")
-async def create(caller: Asker, request: Request, body: BatchRequest) -> Batch:
-    """Have each request of a file answered within a day."""
-    row = await found_file(caller, request, body.input_file_id, "input_file_id")
+async def create(caller: Asker, body: BatchRequest) -> Batch:
+    """Judge each request of a file within a day."""
+    row = await found_file(caller, body.input_file_id, "input_file_id")
     if row.purpose != "batch":
-        message = f"input_file_id: {row.id!r} is what a batch gave; send in a file with the purpose 'batch'."
+        message = f"input_file_id: {row.id!r} is the output of a batch; upload a file with the purpose 'batch'."
         raise ApiError(400, message, "invalid_file", "input_file_id")
-    make = request.app.state.batches.create
+    make = caller.store.batches.create
     try:
         return _batch(await asyncio.to_thread(make, caller.tenant.name, row, body.endpoint, body.metadata))
     except BulkError as error:
-        raise refused(error, "input_file_id") from None
+        raise refusal(error, "input_file_id") from None
 
 
 @router.get("/v1/batches")
-async def batches(caller: Asker, request: Request, asked: Annotated[Paging, Query()]) -> Page[Batch]:
-    """The caller's own, newest first."""
-    listed = request.app.state.batches.listed
-    found = await asyncio.to_thread(listed, caller.tenant.name, asked.after, asked.limit + 1)
-    return Page(**page([_batch(row) for row in found], asked.limit))
+async def batches(caller: Asker, paging: Annotated[Paging, Query()]) -> Page[Batch]:
+    """The caller's batches, newest first."""
+    listed = caller.store.batches.listed
+    found = await asyncio.to_thread(listed, caller.tenant.name, paging.after, paging.limit + 1)
+    return Page(**page([_batch(row) for row in found], paging.limit))
 
 
 @router.get("/v1/batches/{batch_id}")
-async def batch(caller: Asker, request: Request, batch_id: Id) -> Batch:
-    """One of the caller's own."""
-    return _batch(await _found(caller, request, batch_id))
+async def batch(caller: Asker, batch_id: Id) -> Batch:
+    """One of the caller's batches."""
+    return _batch(await _found(caller, batch_id))
 
 
 @router.post("/v1/batches/{batch_id}/cancel")
-async def cancel(caller: Asker, request: Request, batch_id: Id) -> Batch:
-    """Ask no further line; what was answered stays."""
-    row = await _found(caller, request, batch_id)
-    if not await asyncio.to_thread(request.app.state.batches.cancel, caller.tenant.name, batch_id):
-        raise ApiError(409, f"The batch {batch_id} is {row.status} already.", "batch_ended", "batch_id")
-    return _batch(await _found(caller, request, batch_id))
+async def cancel(caller: Asker, batch_id: Id) -> Batch:
+    """Judge no further line; results so far are kept."""
+    row = await _found(caller, batch_id)
+    if not await asyncio.to_thread(caller.store.batches.cancel, caller.tenant.name, batch_id):
+        raise ApiError(409, f"The batch {batch_id} has already ended: {row.status}.", "batch_ended", "batch_id")
+    return _batch(await _found(caller, batch_id))
 
 
-async def _found(caller: Caller, request: Request, batch_id: str) -> BatchRow:
-    row: BatchRow | None = await asyncio.to_thread(request.app.state.batches.find, caller.tenant.name, batch_id)
+async def _found(caller: Caller, batch_id: str) -> BatchRow:
+    row: BatchRow | None = await asyncio.to_thread(caller.store.batches.find, caller.tenant.name, batch_id)
     if row is None:
-        raise ApiError(404, f"There is no batch {batch_id!r} of yours.", "not_found", "batch_id")
+        raise ApiError(404, f"The batch {batch_id!r} does not exist.", "not_found", "batch_id")
     return row
 
 

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: a conversation in; out comes the prompt to draw, or why nothing will be drawn."""
+"""`POST /v1/chat/completions`: a conversation in; the prompt to draw out, or why nothing is drawn."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Message(Strict):
 
 
 class ChatRequest(Asking):
-    """OpenAI's fields; those that steer sampling are taken and have no effect, since a verdict is not sampled."""
+    """OpenAI's fields; those that steer sampling are accepted and ignored, since a verdict is not sampled."""
 
     messages: list[Message] = Field(min_length=1, max_length=1000)
     conversation_id: ConversationId | None = None
@@ -75,9 +75,9 @@ class ChatResponse(Strict):
 
 @router.post("/v1/chat/completions", response_model=ChatResponse)
 async def chat(caller: Asker, body: ChatRequest, header: LocaleHeader = None) -> ChatResponse | StreamingResponse:
-    """The assistant's message is the prompt to draw, or on a block the explanation in the locale's language.
+    """The assistant's message is the prompt to draw or, if it is blocked, the explanation in the locale's language.
 
-    A block has the `finish_reason` `content_filter`, also where nothing could judge (`verdict.status` is `error`).
+    A block has the `finish_reason` `content_filter`, also if no detector was available (`verdict.status` is `error`).
     """
     messages = [
         ChatMessage(role=message.role, content=text_of(message.content, f"messages[{index}].content"))
@@ -97,7 +97,7 @@ async def chat(caller: Asker, body: ChatRequest, header: LocaleHeader = None) ->
 
 
 def _events(response: ChatResponse) -> Iterator[str]:
-    """Server-sent events as OpenAI's clients read them; the last chunk carries the verdict."""
+    """Server-sent events as OpenAI's clients read them; the last chunk has the verdict."""
     choice = response.choices[0]
     verdict = response.verdict.model_dump(mode="json")
     steps: list[tuple[dict[str, str], str | None, dict[str, Any]]] = [

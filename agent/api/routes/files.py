@@ -1,4 +1,4 @@
-"""`/v1/files`: the files of batches, in OpenAI's shapes."""
+"""`/v1/files`: input and output of batches, in OpenAI's shapes."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Upload(Strict):
 
 
 class Paging(Strict):
-    """Which page of a list is asked for."""
+    """The page of a list to return."""
 
-    after: Id | None = Field(default=None, description="The id of the last one before, for the next page.")
+    after: Id | None = Field(default=None, description="`last_id` of the previous page.")
     limit: int = Field(default=20, ge=1, le=100)
 
 
 class Listed(Strict):
-    """What is listed by pages."""
+    """An item of a paged list."""
 
     id: str
 
@@ -65,7 +65,7 @@ Item = TypeVar("Item", bound=Listed)
 
 
 class Page(Strict, Generic[Item]):
-    """Newest first; the next page is asked for with `after=last_id`."""
+    """Newest first; `after=last_id` gives the next page."""
 
     object: Literal["list"] = "list"
     data: list[Item]
@@ -75,7 +75,7 @@ class Page(Strict, Generic[Item]):
 
 
 def page(items: Sequence[Item], limit: int) -> dict[str, Any]:
-    """The fields of a page of those of `items`, which are one more than the limit where there are more."""
+    """The fields of a page. `items` has one item more than the limit if there is another page."""
     data = items[:limit]
     first, last = (data[0].id, data[-1].id) if data else (None, None)
     return {"data": data, "first_id": first, "last_id": last, "has_more": len(items) > limit}
@@ -94,51 +94,53 @@ FORM = {
             "required": ["file", "purpose"],
             "properties": {
                 "purpose": {"type": "string", "enum": ["batch"]},
-                "file": {"type": "string", "format": "binary", "description": "JSON Lines, a request of a batch each."},
+                "file": {
+                    "type": "string",
+                    "format": "binary",
+                    "description": "JSON Lines: one request in each line.",
+                },
             },
         }
     }
 }
 
 
-# The form is read here and not by FastAPI, which would take it in before it asks for a scope.
+# FastAPI would read the form before it checks the scope, so the route reads it.
 @router.post(PATH, openapi_extra={"requestBody": {"required": True, "content": FORM}})
 async def upload(caller: Asker, request: Request) -> File:
-    """Keep a batch's input; a line that is no request gets its error from the batch, a file without any is a 400."""
-    with request.app.state.traffic.upload():
-        return _file(await _taken_in(caller, request))
+    """Keep a batch's input. An invalid line gets an error from the batch; a file without any valid line is a 400."""
+    with caller.service.traffic.upload():
+        return _file(await _receive(caller, request))
 
 
-async def _taken_in(caller: Caller, request: Request) -> FileRow:
+async def _receive(caller: Caller, request: Request) -> FileRow:
     async with request.form(max_files=1, max_fields=10) as form:
-        given = dict(form)
+        fields = dict(form)
         try:
-            sent = Upload.model_validate(given)
+            upload = Upload.model_validate(fields)
         except ValidationError as error:
             errors = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
-            raise RequestValidationError(errors, body=given) from None
-        settings, name = caller.moderator.settings, printable(PurePath(sent.file.filename or "").name)[:255]
-        lines = read_lines(sent.file.file, settings.batch_prompts, settings.file_mib << 20)
-        add = request.app.state.files.add
+            raise RequestValidationError(errors, body=fields) from None
+        settings, name = caller.service.settings, printable(PurePath(upload.file.filename or "").name)[:255]
+        lines = read_lines(upload.file.file, settings.batch_prompts, settings.file_mib << 20)
         try:
-            row: FileRow = await asyncio.to_thread(add, caller.tenant.name, name, lines)
+            return await asyncio.to_thread(caller.store.files.add, caller.tenant.name, name, lines)
         except BulkError as error:
-            raise refused(error, "file") from None
-        return row
+            raise refusal(error, "file") from None
 
 
 @router.get(PATH)
-async def files(caller: Asker, request: Request, asked: Annotated[Paging, Query()]) -> Page[File]:
-    """The caller's own, newest first."""
-    listed = request.app.state.files.listed
-    found = await asyncio.to_thread(listed, caller.tenant.name, asked.after, asked.limit + 1)
-    return Page(**page([_file(row) for row in found], asked.limit))
+async def files(caller: Asker, paging: Annotated[Paging, Query()]) -> Page[File]:
+    """The caller's files, newest first."""
+    listed = caller.store.files.listed
+    found = await asyncio.to_thread(listed, caller.tenant.name, paging.after, paging.limit + 1)
+    return Page(**page([_file(row) for row in found], paging.limit))
 
 
 @router.get("/v1/files/{file_id}")
-async def file(caller: Asker, request: Request, file_id: Id) -> File:
-    """One of the caller's own."""
-    return _file(await found_file(caller, request, file_id, "file_id"))
+async def file(caller: Asker, file_id: Id) -> File:
+    """One of the caller's files."""
+    return _file(await found_file(caller, file_id, "file_id"))
 
 
 @router.get(
@@ -146,47 +148,47 @@ async def file(caller: Asker, request: Request, file_id: Id) -> File:
     response_class=StreamingResponse,
     responses={200: {"content": {"application/jsonl": {}}}},
 )
-async def content(caller: Asker, request: Request, file_id: Id) -> StreamingResponse:
-    """Its lines; those of an output file are in the order of the input."""
-    row = await found_file(caller, request, file_id, "file_id")
-    lines = request.app.state.files.content(row.id)
+async def content(caller: Asker, file_id: Id) -> StreamingResponse:
+    """The file's lines; those of an output file are in the order of the input."""
+    row = await found_file(caller, file_id, "file_id")
+    lines = caller.store.files.content(row.id)
     return StreamingResponse(lines, media_type="application/jsonl", headers={"Content-Length": str(row.bytes)})
 
 
 @router.delete("/v1/files/{file_id}")
-async def delete(caller: Asker, request: Request, file_id: Id) -> FileDeleted:
-    """Delete one of the caller's own that no batch needs that is not done."""
-    row = await found_file(caller, request, file_id, "file_id")
+async def delete(caller: Asker, file_id: Id) -> FileDeleted:
+    """Delete one of the caller's files, unless an unfinished batch needs it."""
+    row = await found_file(caller, file_id, "file_id")
     try:
-        await asyncio.to_thread(request.app.state.batches.delete, row)
+        await asyncio.to_thread(caller.store.batches.delete, row)
     except BulkError as error:
-        raise refused(error, "file_id") from None
+        raise refusal(error, "file_id") from None
     return FileDeleted(id=row.id)
 
 
-async def found_file(caller: Caller, request: Request, file_id: str, param: str) -> FileRow:
-    """A file of the caller's own; `param` names the field, for the error.
+async def found_file(caller: Caller, file_id: str, param: str) -> FileRow:
+    """One of the caller's files; `param` names the field, for the error.
 
     Raises:
-        ApiError: 404 where there is none.
+        ApiError: 404 if it does not exist.
     """
-    find = request.app.state.files.find
+    find = caller.store.files.find
     row: FileRow | None = await asyncio.to_thread(find, caller.tenant.name, file_id)
     if row is None:
-        raise ApiError(404, f"There is no file {file_id!r} of yours.", "not_found", param)
+        raise ApiError(404, f"The file {file_id!r} does not exist.", "not_found", param)
     return row
 
 
-def refused(error: BulkError, param: str) -> ApiError:
-    """The refusal that says it to the caller."""
+def refusal(error: BulkError, param: str) -> ApiError:
+    """The error for the caller."""
     return ApiError(STATUS[error.code], f"{param}: {error}.", error.code, param)
 
 
 def _file(row: FileRow) -> File:
-    told = {name: getattr(row, name) for name in ("id", "bytes", "filename", "purpose")}
-    return File.model_validate({**told, "created_at": unix_seconds(row.created_at)})
+    fields = {name: getattr(row, name) for name in ("id", "bytes", "filename", "purpose")}
+    return File.model_validate({**fields, "created_at": unix_seconds(row.created_at)})
 
 
 def unix_seconds(moment: dt.datetime) -> int:
-    """As OpenAI tells times."""
+    """Seconds since 1970, as OpenAI gives times."""
     return int(utc(moment).timestamp())

@@ -1,25 +1,25 @@
-"""`POST /v1/images/generations`: judged first, then drawn as the verdict says."""
+"""`POST /v1/images/generations`: the prompt is judged, then drawn as the verdict says."""
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
-from collections.abc import Coroutine
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import Field, StringConstraints, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+from starlette.requests import ClientDisconnect
 
 from agent.api.access import Drawer
 from agent.api.drawing.draw import draw
-from agent.api.drawing.order import MAX_SEED, Drawn, Order, Parameters
 from agent.api.errors import ApiError
 from agent.api.fields import Asking, LocaleHeader, Text, detector_of
 from agent.api.routes.conversations import judge_in, reply
 from agent.metrics import STEP_SECONDS
 from agent.store.conversations import ConversationId
+from propriety.drawing import MAX_SEED, DrawRequest, Parameters
+from propriety.http import while_connected
 from propriety.verdict import Action, ChatMessage, Status, Strict, Verdict
 
 router = APIRouter()
@@ -28,16 +28,18 @@ MIN_SIDE, MAX_SIDE = 64, 2048
 
 
 class ImageRequest(Asking):
-    """OpenAI's fields and `seed`; those that choose a style are taken and have no effect."""
+    """OpenAI's fields and `seed`; those that choose a style are accepted and ignored."""
 
     prompt: Text
     conversation_id: ConversationId | None = None
     n: int | None = Field(default=1, ge=1, le=10)
     size: Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}x[0-9]{1,5}|auto)$")] | None = Field(
-        default=None, description="`WIDTHxHEIGHT` in pixels, or `auto`: the model's own, as where it is left out."
+        default=None, description="`WIDTHxHEIGHT` in pixels; `auto` or nothing: the model's own."
     )
     seed: int | None = Field(
-        default=None, ge=0, description="Same seed, same pictures, the i-th from seed + i; drawn if left out."
+        default=None,
+        ge=0,
+        description="The same seed draws the same pictures; the i-th has seed + i. Default: random.",
     )
     response_format: Literal["b64_json"] | None = None
     output_format: Literal["png"] | None = None
@@ -61,11 +63,11 @@ class Picture(Strict):
     revised_prompt: str = Field(description="What the picture shows: the safe prompt, where one was drawn.")
 
 
-class Drawing(Parameters):
-    """How the picture of the same index in `data` was drawn."""
+class DrawnAs(Parameters):
+    """How the picture with the same index in `data` was drawn."""
 
     notes: list[str] = Field(
-        description="What a person should know: words the model does not know, a picture blanked or drawn again."
+        description="What a person should know: words the model does not read, a picture blanked or redrawn."
     )
 
 
@@ -74,17 +76,17 @@ class ImageResponse(Strict):
     data: list[Picture]
     output_format: Literal["png"] = "png"
     verdict: Verdict
-    drawing: list[Drawing] = Field(description="The generator's account of how it drew each picture.")
-    blocked: list[Drawing] = Field(
-        description="Its account of pictures that are not shown, since they came out unsafe."
+    drawing: list[DrawnAs] = Field(description="How each picture was drawn.")
+    blocked: list[DrawnAs] = Field(
+        description="How pictures were drawn that are withheld because they came out unsafe."
     )
 
 
 @router.post("/v1/images/generations")
 async def images(request: Request, caller: Drawer, body: ImageRequest, header: LocaleHeader = None) -> ImageResponse:
-    """Draws what the verdict lets through; a block is a 400, a failure to judge a 503, both with the verdict."""
+    """Draw what the verdict allows. A block is a 400, a failure to judge a 503, both with the verdict."""
     n = body.n or 1
-    caller.limits.charge(caller.tenant, n - 1)
+    await caller.charge(n - 1)
     detector, size = detector_of(body.model), _size(body.size)
     locale = header if body.locale is None else body.locale
     verdict = await judge_in(
@@ -101,14 +103,18 @@ async def images(request: Request, caller: Drawer, body: ImageRequest, header: L
         )
     seed = secrets.randbelow(MAX_SEED + 2 - n) if body.seed is None else body.seed
     with STEP_SECONDS.labels("draw").time():
-        drawn = await _while_connected(request, draw(caller.moderator.settings, Order.under(verdict, n, seed, size)))
+        order = _draw_request(verdict, n, seed, size)
+        try:
+            drawn = await while_connected(request, draw(caller.service.backend, caller.service.settings, order))
+        except ClientDisconnect:
+            raise ApiError(499, "The caller disconnected.", "gone") from None
     accounts = [
-        Drawing(**parameters.model_dump(), notes=notes)
+        DrawnAs(**parameters.model_dump(), notes=notes)
         for parameters, notes in zip(drawn.parameters, drawn.notes, strict=True)
     ]
     shown = [(image, account) for image, account in zip(drawn.images, accounts, strict=True) if image is not None]
     if not shown:
-        reason = f"What was drawn came out unsafe and is not shown. {accounts[0].notes[-1]}"
+        reason = f"The picture came out unsafe and is withheld. {accounts[0].notes[-1]}"
         raise ApiError(400, reason, "content_policy_violation", "prompt", verdict)
     return ImageResponse(
         created=int(time.time()),
@@ -119,36 +125,26 @@ async def images(request: Request, caller: Drawer, body: ImageRequest, header: L
     )
 
 
-async def _while_connected(request: Request, drawing: Coroutine[Any, Any, Drawn]) -> Drawn:
-    """What is drawn; when the caller goes, the backend is left too, so that it need not draw.
-
-    Raises:
-        ApiError: 499 where the caller has gone, which nobody reads.
-    """
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    drawn, left = asyncio.ensure_future(drawing), asyncio.ensure_future(gone())
-    await asyncio.wait({drawn, left}, return_when=asyncio.FIRST_COMPLETED)
-    left.cancel()
-    if not drawn.done():
-        drawn.cancel()
-        raise ApiError(499, "The caller has gone.", "gone")
-    return drawn.result()
-
-
 def _size(size: str | None) -> tuple[int, int] | None:
-    """Width and height in pixels; without a size the model's own is drawn.
+    """Width and height in pixels; None for the model's own size.
 
     Raises:
-        ApiError: where a side is out of range or no multiple of 8, the autoencoders' step.
+        ApiError: 400 if a side is out of range, or not a multiple of 8, the autoencoders' step.
     """
     if size is None or size == "auto":
         return None
     width, height = map(int, size.split("x"))
     if any(side % 8 or not MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
-        message = f"size: each side is a multiple of 8 from {MIN_SIDE} to {MAX_SIDE} pixels, not {size}."
+        message = f"size: each side must be a multiple of 8 from {MIN_SIDE} to {MAX_SIDE} pixels, not {size}."
         raise ApiError(400, message, "invalid_size", "size")
     return width, height
+
+
+def _draw_request(verdict: Verdict, n: int, seed: int, size: tuple[int, int] | None) -> DrawRequest:
+    width, height = size or (None, None)
+    try:
+        return DrawRequest.for_verdict(verdict, n=n, seed=seed, width=width, height=height)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = {"safe_prompt": "prompt"}.get(str(first["loc"][0]), str(first["loc"][0]))
+        raise ApiError(400, f"{field}: {first['msg']}; it cannot be drawn.", "generator_refused", field) from None

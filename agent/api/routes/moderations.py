@@ -1,4 +1,4 @@
-"""`POST /v1/moderations`: OpenAI's request and answer, with the verdict added as `results[].decision`."""
+"""`POST /v1/moderations`: OpenAI's request and response, with the verdict added as `results[].decision`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from agent.api.fields import (
     LocaleHeader,
     TextPart,
     detector_of,
-    judge,
     text_of,
 )
 from propriety.verdict import Action, Category, ChatMessage, Detector, Strict, Verdict
@@ -29,7 +28,7 @@ NAMES = (
     "self-harm/intent", "self-harm/instructions", "sexual", "sexual/minors", "violence", "violence/graphic",
 )  # fmt: skip
 
-# OpenAI has no name for the rest (privacy, religion, royalty, …): there `flagged` and `decision` alone say so.
+# OpenAI has no name for the others (privacy, religion, royalty, …): they show in `flagged` and `decision` alone.
 OPENAI_NAMES: dict[Category, tuple[str, ...]] = {
     Category.VIOLENT_CRIMES: ("illicit", "illicit/violent", "violence"),
     Category.NONVIOLENT_CRIMES: ("illicit",),
@@ -48,7 +47,7 @@ OPENAI_NAMES: dict[Category, tuple[str, ...]] = {
     Category.EXTREMISM: ("hate",),
 }
 
-# The name that OpenAI's client and examples send is taken as ours, so that they run unchanged.
+# Names that OpenAI's client and examples send; they mean `propriety`, so that both run unchanged.
 ALIASES = {"omni-moderation-latest", "omni-moderation-2024-09-26", "text-moderation-latest", "text-moderation-stable"}
 
 
@@ -59,7 +58,7 @@ class ModerationRequest(Asking):
 class ModerationResult(Strict):
     """OpenAI's thirteen categories, each with the highest confidence of any violation of that name in [0, 1]."""
 
-    flagged: bool = Field(description="Whether a rule is violated, or nothing could judge.")
+    flagged: bool = Field(description="Whether a rule is violated, or no detector was available.")
     categories: dict[str, bool]
     category_scores: dict[str, float]
     category_applied_input_types: dict[str, list[str]]
@@ -74,17 +73,17 @@ class ModerationResponse(Strict):
 
 @router.post("/v1/moderations")
 async def moderations(caller: Asker, body: ModerationRequest, header: LocaleHeader = None) -> ModerationResponse:
-    """One result for a string or a list of parts; one for each of a list of strings.
+    """One result for a string or a list of parts; for a list of strings, one for each.
 
-    `flagged` is true for all that is not to be drawn as it stands: where a rule is violated, and, with no category
-    named, where nothing could judge (`decision.status` is `error`), so that a client that reads nothing else is safe.
+    `flagged` is true if a rule is violated. It is also true, without any category, if no detector was available
+    (`decision.status` is `error`), so that a client that reads nothing else is safe.
     """
     texts = _texts(body.input)
-    caller.limits.charge(caller.tenant, len(texts) - 1)
+    await caller.charge(len(texts) - 1)
     detector: Detector | None = None if body.model in ALIASES else detector_of(body.model)
     locale = header if body.locale is None else body.locale
     verdicts = await asyncio.gather(
-        *(judge(caller, [ChatMessage(role="user", content=text)], locale, detector, param) for param, text in texts)
+        *(caller.judge([ChatMessage(role="user", content=text)], locale, detector, param) for param, text in texts)
     )
     return ModerationResponse(
         id=f"modr-{uuid4().hex}", model=body.model or MODEL, results=[_result(verdict) for verdict in verdicts]

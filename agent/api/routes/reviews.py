@@ -1,4 +1,4 @@
-"""`GET /v1/reviews` and `POST /v1/reviews/{verdict_id}`: the operator's word on decisions, across tenants."""
+"""`GET /v1/reviews` and `POST /v1/reviews/{verdict_id}`: the operator reviews decisions, across tenants."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def _in_utc(moment: dt.datetime) -> dt.datetime:
     try:
         return moment.astimezone(dt.UTC)
     except OverflowError:
-        raise ValueError("it is before the first year in UTC, or after the last") from None
+        raise ValueError("it is outside the years 1 to 9999 in UTC") from None
 
 
-# By Python's own reading, since pydantic takes seconds, too.
+# Parsed by Python, since pydantic also accepts a number of seconds.
 Moment = Annotated[AwareDatetime, BeforeValidator(dt.datetime.fromisoformat), AfterValidator(_in_utc)]
 
 
 class ReviewRequest(Strict):
-    """A person's word on a decision."""
+    """A reviewer's decision on a decision."""
 
     outcome: Outcome
     reason: Annotated[Text, Field(min_length=1, max_length=2000, description="Why; kept with the review.")]
     holds_for: Literal["tenant", "all"] = Field(
-        default="tenant", description="Whose prompts follow an overturned one: its tenant's, or all."
+        default="tenant", description="Whose prompts follow an overturned decision: its tenant's, or everybody's."
     )
-    rule: Text | None = Field(default=None, description="The rule that an allowed prompt breaks, to overturn it.")
+    rule: Text | None = Field(default=None, description="To overturn an allowed prompt: the rule that it breaks.")
 
 
 class ReviewItem(Strict):
-    """A decision, and what was said of it."""
+    """A decision and its review."""
 
     id: str
     object: Literal["review"] = "review"
@@ -68,31 +68,33 @@ async def reviews(
     before: Annotated[Moment | None, Query(description="Older than this `created_at`, for the next page.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> ReviewList:
-    """Decisions newest first: those that restricted something and wait (`open`), or those reviewed (`done`)."""
-    listed = caller.moderator.reviews.listed
+    """Decisions, newest first: restrictions that wait for a review (`open`), or reviewed ones (`done`)."""
+    listed = caller.store.reviews.listed
     found = await asyncio.to_thread(listed, status == "done", tenant, before, limit + 1)
     return ReviewList(data=[_item(reviewed) for reviewed in found[:limit]], has_more=len(found) > limit)
 
 
 @router.post("/v1/reviews/{verdict_id}")
 async def review(caller: Operator, verdict_id: Id, body: ReviewRequest) -> ReviewItem:
-    """Confirm or overturn a decision; from now on a prompt that is nearly the same follows one that is overturned."""
-    said = Review(body.outcome, body.reason, caller.tenant.name, body.holds_for == "all", body.rule)
+    """Confirm or overturn a decision. From then on, nearly the same prompts follow an overturned one."""
+    written = Review(body.outcome, body.reason, caller.tenant.name, body.holds_for == "all", body.rule)
+    moderator = caller.service.moderator
     try:
-        reviewed = await asyncio.to_thread(caller.moderator.review, verdict_id, said)
+        reviewed = await asyncio.to_thread(caller.store.reviews.review, verdict_id, written, moderator.policies)
     except ReviewError as error:
         raise ApiError(409, f"This decision cannot be overturned: {error}.", "not_reviewable", "outcome") from None
     if reviewed is None:
-        raise ApiError(404, f"There is no verdict {verdict_id!r}.", "not_found", "verdict_id")
+        raise ApiError(404, f"The verdict {verdict_id!r} does not exist.", "not_found", "verdict_id")
+    await asyncio.to_thread(moderator.exemplars.refresh)
     return _item(reviewed)
 
 
 def _item(reviewed: Reviewed) -> ReviewItem:
-    told: dict[str, Any] = {"status": "open", "reason": None, "reviewer": None, "holds_for": None}
+    fields: dict[str, Any] = {"status": "open", "reason": None, "reviewer": None, "holds_for": None}
     if review := reviewed.review:
-        told = {"status": review.outcome.value, "reason": review.reason, "reviewer": review.reviewer,
+        fields = {"status": review.outcome.value, "reason": review.reason, "reviewer": review.reviewer,
                 "holds_for": "all" if review.for_all else "tenant"}  # fmt: skip
     entry = reviewed.entry
     return ReviewItem(
-        id=entry.verdict.id, created_at=entry.created_at, tenant=entry.tenant, verdict=entry.verdict, **told
+        id=entry.verdict.id, created_at=entry.created_at, tenant=entry.tenant, verdict=entry.verdict, **fields
     )

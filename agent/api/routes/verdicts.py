@@ -1,4 +1,4 @@
-"""`GET /v1/verdicts/{id}`: a verdict given before."""
+"""`GET /v1/verdicts/{id}`: an earlier verdict."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ router = APIRouter()
 
 @router.get("/v1/verdicts/{verdict_id}")
 async def verdict(caller: Anyone, verdict_id: Id) -> Verdict:
-    """One of the caller's own; another's is a 404, as one that never was."""
-    found = await asyncio.to_thread(caller.moderator.logged, verdict_id, caller.tenant.name)
+    """A verdict that was given to the caller. Those of others are a 404, like ones that do not exist."""
+    found = await asyncio.to_thread(caller.store.decisions.read, verdict_id, caller.tenant.name)
     if found is None:
-        raise ApiError(404, f"There is no verdict {verdict_id!r} of yours.", "not_found", "verdict_id")
+        raise ApiError(404, f"The verdict {verdict_id!r} does not exist.", "not_found", "verdict_id")
     return found

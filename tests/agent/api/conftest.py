@@ -3,8 +3,10 @@
 import base64
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,15 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from agent.api.app import create_app
-from agent.moderator import BadPromptError, Moderator
+from agent.basis import place_for
+from agent.moderator import BadPromptError
+from agent.open_moderator import open_moderator
 from agent.policy.files import load_policies
+from agent.policy.model import Policy
 from agent.retrieval.rulebook import stamp
 from agent.settings import Settings
+from agent.store.store import Store
+from agent.store.tenants import ANYONE, Tenant
 from propriety.verdict import (
     Action,
     Category,
@@ -33,33 +40,45 @@ from propriety.verdict import (
 )
 
 
+class ShippedPolicies(dict[str, Policy]):
+    """The policies that ship, without an index of their concepts."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(load_policies(folder))
+        self.seen, self.problem = stamp(folder), None
+
+
+class NoExemplars:
+    def refresh(self) -> None:
+        pass
+
+
 class ByWord:
     """`wine` is rewritten, `gun` blocked, `crash` fails, `outage` is an error that blocks; all else is allowed."""
 
-    parts = {"policies": "ok"}
+    exemplars, model = NoExemplars(), None
 
     def __init__(self, generator_url: str, data_dir: Path) -> None:
         self.settings = Settings(generator_url=generator_url, data_dir=data_dir, database_url=None)
-        self.policies, self.seen = load_policies(self.settings.policies_dir), stamp(self.settings.policies_dir)
+        self.policies, self.store = ShippedPolicies(self.settings.policies_dir), Store(self.settings)
         self.asked: list[tuple[list[ChatMessage], str, Detector | None]] = []
-        self.given: dict[tuple[str, str], Verdict] = {}
 
-    async def ready(self) -> dict[str, str]:
-        return self.parts
-
-    def purge(self) -> int:
-        return 0
-
-    def follow_reviews(self) -> None:
-        pass
-
-    def logged(self, verdict_id: str, tenant: str) -> Verdict | None:
-        return self.given.get((tenant, verdict_id))
+    def with_settings(self, settings: Settings) -> "ByWord":
+        """The same, which has read the policies, with a store of those settings."""
+        other = copy(self)
+        other.settings, other.store = settings, Store(settings)
+        return other
 
     async def moderate(
-        self, messages: Sequence[ChatMessage], locale: str, detector: Detector | None = None, tenant: str = ""
+        self,
+        messages: Sequence[ChatMessage],
+        locale: str | None = None,
+        detector: Detector | None = None,
+        tenant: Tenant = ANYONE,
     ) -> Verdict:
-        self.asked.append((list(messages), locale, detector))
+        place = place_for(tenant, locale, detector, self.policies, self.settings)
+        locale = place.locale
+        self.asked.append((list(messages), locale, place.detector if tenant is not ANYONE else detector))
         prompt = messages[-1].content
         if not prompt.strip() or len(prompt) > 10_000:
             raise BadPromptError("the prompt is empty or longer than 10000 characters")
@@ -79,7 +98,7 @@ class ByWord:
         ] if start >= 0 else []  # fmt: skip
         blocked = word == "gun" or "outage" in prompt
         verdict = Verdict(
-            id=f"v-{len(self.asked)}", status=Status.ERROR if "outage" in prompt else Status.OK,
+            id=f"v-{uuid.uuid4().hex}", status=Status.ERROR if "outage" in prompt else Status.OK,
             action=Action.BLOCK if blocked else Action.REWRITE if violations else Action.ALLOW,
             severity=severity if violations else None, flagged=bool(violations), score=0.9 if violations else 0.1,
             violations=violations, prompt=prompt, safe_prompt=None if blocked else prompt.replace("wine", "juice"),
@@ -87,7 +106,7 @@ class ByWord:
             tau_gc=None if blocked else 0.2, locale=locale, policy=PolicyRef(locale=locale, version="1", hash="0"),
             model="words", message="nicht erlaubt" if violations else None, timings_ms={"total": 1.0},
         )  # fmt: skip
-        self.given[tenant, verdict.id] = verdict
+        self.store.decisions.write_all([(verdict, tenant.name)])
         return verdict
 
 
@@ -183,7 +202,7 @@ def real_url(tmp_path_factory: pytest.TempPathFactory, worker: str, serve: Serve
         policies_dir=Path(__file__).parents[2] / "small_policies", data_dir=tmp_path_factory.mktemp("data"), database_url=None,
         detector=None, generator_url=worker, llm_url="http://127.0.0.1:9/v1", encoder="multilingual-e5-small",
     )  # fmt: skip
-    yield from serve(create_app(Moderator(settings)))
+    yield from serve(create_app(open_moderator(settings)))
 
 
 @pytest.fixture(scope="session")

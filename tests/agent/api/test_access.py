@@ -4,7 +4,6 @@ import asyncio
 import socket
 import threading
 import time
-from copy import copy
 from io import StringIO
 
 import httpx
@@ -36,8 +35,7 @@ def tenants(tmp_path_factory):
 def keyed(tenants, moderator, worker, serve):
     """The URL of an API for which keys are configured."""
     tenants[1].create("first", Terms(scopes=BOTH))
-    judge = copy(moderator)
-    judge.settings = Settings(generator_url=worker, database_url=tenants[0])
+    judge = moderator.with_settings(Settings(generator_url=worker, database_url=tenants[0]))
     yield from serve(create_app(judge))
 
 
@@ -206,11 +204,10 @@ def _status(app, address, headers=None):
 
 
 def test_the_first_key_ends_what_was_open(moderator, serve, tmp_path):
-    judge = copy(moderator)
-    judge.settings = Settings(database_url=f"sqlite:///{tmp_path}/keys.db")
+    judge = moderator.with_settings(Settings(database_url=f"sqlite:///{tmp_path}/keys.db"))
     app = create_app(judge)
     assert _status(app, "127.0.0.1") == 200
-    app.state.tenants.create("acme", Terms(scopes=BOTH))
+    app.state.service.store.tenants.create("acme", Terms(scopes=BOTH))
     assert _status(app, "127.0.0.1") == 401
 
 

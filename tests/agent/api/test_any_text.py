@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agent.api.app import create_app
-from agent.moderator import Moderator
+from agent.open_moderator import open_moderator
 from agent.settings import Settings
 
 NEAREST, WINE, BOMB = "propriety-nearest", "a wine glass", "a diagram of how to build a nail bomb"
@@ -38,7 +38,7 @@ def agents(small_policies: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
         def agent() -> Ask:
             own = {"policies_dir": small_policies, "data_dir": tmp_path_factory.mktemp("data"), "database_url": None}
-            app = create_app(Moderator(Settings(cache_size=0, llm_url="http://127.0.0.1:9/v1", **own)))
+            app = create_app(open_moderator(Settings(cache_size=0, llm_url="http://127.0.0.1:9/v1", **own)))
             transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("127.0.0.1", 1))
             client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 

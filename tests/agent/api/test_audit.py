@@ -10,10 +10,10 @@ import httpx
 from sqlalchemy import text
 
 from agent.api.app import create_app
-from agent.moderator import Moderator
+from agent.open_moderator import open_moderator
 from agent.settings import Settings
 from agent.store.database import open_database
-from agent.store.decisions import DecisionLog
+from agent.store.store import Store
 
 ANSWERED_FIRST = 30
 
@@ -41,16 +41,16 @@ def test_every_answered_decision_outlives_a_kill(start, empty_url: str) -> None:
     process.send_signal(signal.SIGKILL)
     for thread in threads:
         thread.join()
-    log = DecisionLog(Settings(database_url=empty_url))
+    log = Store(Settings(database_url=empty_url)).decisions
     kept = {verdict.id for verdict in log.recent(100_000)}
-    log.close()
+    log.database.dispose()
     assert len(answered) >= ANSWERED_FIRST
     assert set(answered) <= kept
 
 
 def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
     settings = Settings(policies_dir=Path(__file__).parents[2] / "small_policies", data_dir=tmp_path, database_url=None)
-    app = create_app(Moderator(settings))
+    app = create_app(open_moderator(settings))
     database = open_database(settings.decision_log_url)
     with database.begin() as connection:
         connection.execute(text("DROP TABLE decisions"))
@@ -67,10 +67,13 @@ def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
 
 def test_what_is_past_its_retention_is_gone_when_the_api_starts(tmp_path: Path, verdict) -> None:
     settings = Settings(
-        policies_dir=Path(__file__).parents[2] / "small_policies", data_dir=tmp_path, database_url=None, retention_days=1e-7
+        policies_dir=Path(__file__).parents[2] / "small_policies",
+        data_dir=tmp_path,
+        database_url=None,
+        retention_days=1e-7,
     )
-    log = DecisionLog(settings)
+    log = Store(settings).decisions
     log.write_all([(verdict("verdict-1"), "")])
-    create_app(Moderator(settings))
+    create_app(open_moderator(settings))
     assert log.recent(5) == []
-    log.close()
+    log.database.dispose()

@@ -164,7 +164,7 @@ def test_a_body_that_is_announced_to_be_too_large_is_not_read(web):
 
 
 def test_a_body_that_never_comes_is_not_waited_for(web, monkeypatch):
-    monkeypatch.setattr(errors, "BODY_S", 0.2)
+    monkeypatch.setattr(errors, "BODY_TIMEOUT_S", 0.2)
     with raw(web, b"content-length: 9\r\n") as line:
         line.sendall(b"{")
         answer = line.recv(4096)

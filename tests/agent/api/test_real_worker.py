@@ -9,10 +9,8 @@ import pytest
 from PIL import Image
 
 from agent.api.app import create_app
-from agent.api.drawing.order import Drawn, Order
 from generator.server import create_app as create_worker
 from generator.worker import Worker
-from propriety.drawing import DrawRequest, DrawResponse
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +22,6 @@ def drawer(serve: Callable[[object], Iterator[str]], by_word: Callable[[str], ob
             with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
                 yield client
     worker.thread.shutdown()
-
-
-def test_both_sides_name_the_same_fields():
-    mine, theirs = Drawn.model_json_schema(), DrawResponse.model_json_schema()
-    assert mine["properties"].keys() == theirs["properties"].keys()
-    assert mine["$defs"]["Parameters"]["properties"].keys() == theirs["$defs"]["Parameters"]["properties"].keys()
-    assert Order.model_json_schema()["properties"].keys() <= DrawRequest.model_json_schema()["properties"].keys()
 
 
 def test_a_rewritten_prompt_is_drawn_and_the_same_seed_draws_it_again(drawer):

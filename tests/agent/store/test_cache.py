@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from agent.moderator import Moderator
+from agent.open_moderator import open_moderator
 from agent.settings import Settings
 from agent.store.cache import cache_key
 from propriety.verdict import ChatMessage, Detector, Status, Verdict
@@ -22,7 +23,7 @@ WINE, TREE = "a woman holding a wine glass", "a tree on a hill"
 
 def moderator(data: Path, **settings: Any) -> Moderator:
     own = {"policies_dir": POLICIES, "data_dir": data, "database_url": None, "llm_url": "http://127.0.0.1:9/v1"}
-    return Moderator(Settings(**{**own, **settings}))
+    return open_moderator(Settings(**{**own, **settings}))
 
 
 def ask(judge: Moderator, *asked: tuple[str, str], detector: Detector | None = None, tenant: str = "") -> list[Verdict]:

@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from agent.settings import Settings
-from agent.store.conversations import Sessions
+from agent.store.conversations import Conversations
 from agent.store.sealing import SealError
 from propriety.verdict import ChatMessage
 
@@ -13,19 +13,19 @@ def said(*contents: str) -> list[ChatMessage]:
     return [ChatMessage(role="user", content=content) for content in contents]
 
 
-def contents(sessions: Sessions, tenant: str = "acme", conversation: str = "c") -> list[str]:
+def contents(sessions: Conversations, tenant: str = "acme", conversation: str = "c") -> list[str]:
     return [turn.content for turn in sessions.turns(tenant, conversation)]
 
 
 def test_turns_come_back_in_order_with_their_roles(database: Engine) -> None:
-    sessions, turns = Sessions(database, Settings()), [*said("قلعة"), ChatMessage(role="assistant", content="a castle")]
+    sessions, turns = Conversations(database, Settings()), [*said("قلعة"), ChatMessage(role="assistant", content="a castle")]
     sessions.add("acme", "c", turns)
     sessions.add("acme", "c", said("at night"))
     assert sessions.turns("acme", "c") == [*turns, *said("at night")]
 
 
 def test_two_tenants_never_share_a_conversation_of_one_name(database: Engine) -> None:
-    sessions = Sessions(database, Settings())
+    sessions = Conversations(database, Settings())
     sessions.add("acme", "c", said("a"))
     sessions.add("apex", "c", said("b"))
     assert (contents(sessions), contents(sessions, "apex"), contents(sessions, "")) == (["a"], ["b"], [])
@@ -34,7 +34,7 @@ def test_two_tenants_never_share_a_conversation_of_one_name(database: Engine) ->
 
 
 def test_the_last_turns_of_a_conversation_and_of_a_tenant_are_kept(database: Engine) -> None:
-    sessions = Sessions(database, Settings(session_turns=3, session_most=5))
+    sessions = Conversations(database, Settings(session_turns=3, session_most=5))
     sessions.add("acme", "c", said(*"abcde"))
     assert contents(sessions) == ["c", "d", "e"]
     sessions.add("apex", "c", said("z"))
@@ -46,20 +46,20 @@ def test_the_last_turns_of_a_conversation_and_of_a_tenant_are_kept(database: Eng
 
 
 def test_turns_expire_and_go(database: Engine) -> None:
-    Sessions(database, Settings()).add("acme", "c", said("a"))
-    short = Sessions(database, Settings(session_ttl_s=1e-6))
+    Conversations(database, Settings()).add("acme", "c", said("a"))
+    short = Conversations(database, Settings(session_ttl_s=1e-6))
     assert contents(short) == []
-    assert contents(Sessions(database, Settings())) == ["a"]
+    assert contents(Conversations(database, Settings())) == ["a"]
     short.add("apex", "d", [])
-    assert contents(Sessions(database, Settings())) == []
+    assert contents(Conversations(database, Settings())) == []
 
 
 @pytest.mark.parametrize("storage", ["hashed", "encrypted"])
 def test_where_prompts_are_not_kept_in_clear_turns_are_encrypted(database: Engine, storage: str) -> None:
-    sessions = Sessions(database, Settings(prompt_storage=storage, prompt_key=KEY))
+    sessions = Conversations(database, Settings(prompt_storage=storage, prompt_key=KEY))
     sessions.add("acme", "c", said("a castle"))
     assert contents(sessions) == ["a castle"]
     with database.connect() as connection:
         assert "castle" not in str(connection.execute(text("SELECT * FROM turns")).all())
     with pytest.raises(SealError):
-        contents(Sessions(database, Settings()))
+        contents(Conversations(database, Settings()))

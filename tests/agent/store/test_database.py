@@ -14,7 +14,8 @@ import agent.store.conversations
 import agent.store.tenants  # noqa: F401
 from agent.settings import Settings
 from agent.store.database import Base, open_database
-from agent.store.decisions import DecisionLog, DecisionRow
+from agent.store.decisions import DecisionRow
+from agent.store.store import Store
 
 LATER = ("tenant",)  # columns of the decision log that came with migrations
 
@@ -43,9 +44,9 @@ def test_a_database_from_before_alembic_is_upgraded_and_keeps_its_rows(empty_url
                "verdict": json.loads(kept.model_dump_json())}  # fmt: skip
         connection.execute(table.insert().values(**row))
     engine.dispose()
-    log = DecisionLog(Settings(database_url=empty_url))
+    log = Store(Settings(database_url=empty_url)).decisions
     assert log.read("verdict-1") == kept
-    log.close()
+    log.database.dispose()
     again = open_database(empty_url)
     with again.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []

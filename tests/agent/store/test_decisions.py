@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from agent.settings import Settings, Storage
 from agent.store.decisions import DecisionLog, DecisionRow
 from agent.store.sealing import SealError
+from agent.store.store import Store
 from propriety.verdict import Action, Verdict
 
 Make = Callable[[str], Verdict]
@@ -23,17 +24,17 @@ def url(empty_url: str) -> str:
 
 @pytest.fixture
 def log(url: str) -> Iterator[DecisionLog]:
-    log = DecisionLog(Settings(database_url=url))
+    log = Store(Settings(database_url=url)).decisions
     yield log
-    log.close()
+    log.database.dispose()
 
 
 def test_a_verdict_is_read_back_as_it_was_written(log: DecisionLog, url: str, verdict: Make) -> None:
     log.write_all([(verdict("verdict-1"), "")])
-    again = DecisionLog(Settings(database_url=url))
+    again = Store(Settings(database_url=url)).decisions
     assert again.read("verdict-1") == verdict("verdict-1")
     assert again.recent(5) == [verdict("verdict-1")]
-    again.close()
+    again.database.dispose()
 
 
 @pytest.mark.parametrize("unknown", ["verdict-2", "", "VERDICT-1", "' or 1=1 --", "x" * 10_000, "قلعة"])
@@ -51,10 +52,10 @@ def test_recent_gives_the_newest_first_and_no_more_than_asked(log: DecisionLog, 
 
 
 def test_threads_and_a_second_log_write_at_once_and_nothing_is_lost(log: DecisionLog, url: str, verdict: Make) -> None:
-    other = DecisionLog(Settings(database_url=url))  # with connections of its own, as another process has
+    other = Store(Settings(database_url=url)).decisions  # with connections of its own, as another process has
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: (log, other)[n % 2].write_all([(verdict(f"verdict-{n}"), "")]), range(60)))
-    other.close()
+    other.database.dispose()
     assert {kept.id for kept in log.recent(100)} == {f"verdict-{n}" for n in range(60)}
 
 
@@ -88,20 +89,20 @@ def stored(url: str) -> str:
 def test_encrypted_verdicts_are_read_whole_and_no_word_of_the_prompt_lies_in_the_log(
     url: str, blocked: Verdict
 ) -> None:
-    log = DecisionLog(Settings(database_url=url, prompt_storage=Storage.ENCRYPTED, prompt_key=KEY))
+    log = Store(Settings(database_url=url, prompt_storage=Storage.ENCRYPTED, prompt_key=KEY)).decisions
     log.write_all([(blocked, "")])
     assert log.read(blocked.id) == blocked
     assert "bomb" not in stored(url)
-    log.close()
+    log.database.dispose()
     for wrong in (OTHER_KEY, None):
-        other = DecisionLog(Settings(database_url=url, prompt_key=wrong))
+        other = Store(Settings(database_url=url, prompt_key=wrong)).decisions
         with pytest.raises(SealError, match="PROPRIETY_PROMPT_KEY"):
             other.read(blocked.id)
-        other.close()
+        other.database.dispose()
 
 
 def test_hashed_prompts_tell_which_are_the_same_and_nothing_else(url: str, blocked: Verdict) -> None:
-    log = DecisionLog(Settings(database_url=url, prompt_storage=Storage.HASHED, prompt_key=KEY))
+    log = Store(Settings(database_url=url, prompt_storage=Storage.HASHED, prompt_key=KEY)).decisions
     log.write_all([(blocked, "")])
     log.write_all(
         [(blocked.model_copy(update={"id": "verdict-again", "action": Action.REWRITE, "safe_prompt": "a tree"}), "")]
@@ -114,15 +115,15 @@ def test_hashed_prompts_tell_which_are_the_same_and_nothing_else(url: str, block
     assert "bomb in" not in stored(url)
     assert "a tree" not in stored(url)
     assert "text='bomb'" not in str(first)
-    log.close()
+    log.database.dispose()
 
 
 def test_what_was_written_under_another_setting_is_still_read(url: str, blocked: Verdict, verdict: Make) -> None:
     for name, storage in (("verdict-1", Storage.CLEAR), ("verdict-2", Storage.ENCRYPTED)):
-        log = DecisionLog(Settings(database_url=url, prompt_storage=storage, prompt_key=KEY))
+        log = Store(Settings(database_url=url, prompt_storage=storage, prompt_key=KEY)).decisions
         log.write_all([(verdict(name), "")])
         assert len(log.recent(9)) == int(name[-1])
-        log.close()
+        log.database.dispose()
 
 
 def test_what_is_older_than_that_is_deleted_and_the_rest_stays(log: DecisionLog, verdict: Make) -> None:
@@ -136,14 +137,14 @@ def test_what_is_older_than_that_is_deleted_and_the_rest_stays(log: DecisionLog,
 
 
 def test_the_time_of_a_decision_is_utc_whatever_the_database_s_time_zone(url: str, verdict: Make) -> None:
-    DecisionLog(Settings(database_url=url)).close()
+    Store(Settings(database_url=url)).close()
     engine = create_engine(url)
     if engine.dialect.name == "postgresql":
         with engine.begin() as connection:
             connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET timezone TO 'Asia/Tokyo'")
     engine.dispose()
-    log, before = DecisionLog(Settings(database_url=url)), dt.datetime.now(dt.UTC)
+    log, before = Store(Settings(database_url=url)).decisions, dt.datetime.now(dt.UTC)
     log.write_all([(verdict("verdict-1"), "")])
     (entry,) = log.entries(before - dt.timedelta(hours=1))
     assert before <= entry.created_at <= dt.datetime.now(dt.UTC)
-    log.close()
+    log.database.dispose()

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from agent.settings import Settings
-from agent.store.decisions import DecisionLog
 from agent.store.group_commit import GroupCommit
+from agent.store.store import Store
 from propriety.verdict import Verdict
 
 
@@ -84,7 +84,7 @@ def test_whoever_leaves_holds_nobody_up_and_what_it_left_is_kept() -> None:
 def test_a_hundred_at_once_lie_in_the_log_each_with_its_tenant(
     empty_url: str, verdict: Callable[[str], Verdict]
 ) -> None:
-    log = DecisionLog(Settings(database_url=empty_url))
+    log = Store(Settings(database_url=empty_url)).decisions
 
     async def write() -> None:
         commits = GroupCommit(log.write_all)
@@ -95,14 +95,14 @@ def test_a_hundred_at_once_lie_in_the_log_each_with_its_tenant(
         verdict(f"verdict-{n}") for n in range(100)
     ]
     assert log.read("verdict-1", "tenant-2") is None
-    log.close()
+    log.database.dispose()
 
 
 def test_of_verdicts_that_are_written_together_all_are_kept_or_none(
     empty_url: str, verdict: Callable[[str], Verdict]
 ) -> None:
-    log = DecisionLog(Settings(database_url=empty_url))
+    log = Store(Settings(database_url=empty_url)).decisions
     with pytest.raises(IntegrityError):
         log.write_all([(verdict("verdict-0"), ""), (verdict("verdict-1"), ""), (verdict("verdict-1"), "")])
     assert log.recent(5) == []
-    log.close()
+    log.database.dispose()

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from agent.moderator import Moderator
+from agent.open_moderator import open_moderator
 from agent.settings import Settings
 from agent.store.reviews import Outcome, Review, ReviewError
 from propriety.verdict import Action, ChatMessage, Severity, Verdict
@@ -19,7 +20,7 @@ LIFT = Review(Outcome.OVERTURNED, "an empty glass in an advert for glassware", "
 
 def moderator(data: Path, **settings: Any) -> Moderator:
     own = {"policies_dir": POLICIES, "data_dir": data, "database_url": None, "llm_url": "http://127.0.0.1:9/v1"}
-    return Moderator(Settings(**{**own, **settings}))
+    return open_moderator(Settings(**{**own, **settings}))
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import signal
 import threading
 import time
-from copy import copy
 
 import httpx
 import pytest
@@ -76,9 +75,9 @@ def pair(moderator, empty_url: str, serve):
     """Two servers on one database, whose moderators take as long as `wait` does: one's URL, and what each was asked."""
 
     def begin_both(wait):
-        judges = [copy(moderator), copy(moderator)]
+        own = moderator.settings.model_copy(update={"database_url": empty_url})
+        judges = [moderator.with_settings(own), moderator.with_settings(own)]
         for judge in judges:
-            judge.settings = moderator.settings.model_copy(update={"database_url": empty_url})
             judge.asked = []
 
             async def slow(*arguments, judge=judge):

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from agent.api.app import create_app
-from agent.moderator import Moderator
+from agent.open_moderator import open_moderator
 from agent.policy.source import PolicyError
 from agent.settings import Settings
 from agent.store.tenants import Scope, Terms
@@ -25,7 +25,7 @@ SOON_S = 20
 @pytest.fixture
 def judge(tmp_path: Path):
     shutil.copytree(Path(__file__).parents[3] / "small_policies", tmp_path / "policies")
-    return Moderator(
+    return open_moderator(
         Settings(
             policies_dir=tmp_path / "policies",
             data_dir=tmp_path,
@@ -97,7 +97,7 @@ def test_a_reload_is_the_operator_s_and_is_done_when_it_is_answered(judge, serve
     judge.settings = judge.settings.model_copy(update={"policies_watch_s": 3600.0})
     app = create_app(judge)
     admin, user = (
-        app.state.tenants.create(name, Terms(scopes=scopes))
+        app.state.service.store.tenants.create(name, Terms(scopes=scopes))
         for name, scopes in (("operator", [Scope.ADMIN, Scope.MODERATE]), ("acme", [Scope.MODERATE, Scope.DRAW]))
     )
     relax(judge)

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from copy import copy
 from typing import Any
 
 import openai
@@ -24,9 +23,8 @@ def ask(serve: Callable[[Any], Iterator[str]], moderator: Any) -> Iterator[Ask]:
 
         def client(backend: FastAPI, path: str = "", **settings: Any) -> openai.OpenAI:
             url = stack.enter_context(contextmanager(serve)(backend))
-            judge = copy(moderator)  # it has loaded the policies
-            here = {"data_dir": judge.settings.data_dir, "database_url": None}
-            judge.settings = Settings(generator_url=url + path, **here, **settings)
+            here = {"data_dir": moderator.settings.data_dir, "database_url": None}
+            judge = moderator.with_settings(Settings(generator_url=url + path, **here, **settings))
             api = stack.enter_context(contextmanager(serve)(create_app(judge)))
             return stack.enter_context(openai.OpenAI(base_url=f"{api}/v1", api_key="none", max_retries=0))
 

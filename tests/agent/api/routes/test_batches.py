@@ -4,7 +4,6 @@ import asyncio
 import json
 import threading
 import time
-from copy import copy
 from datetime import UTC, datetime
 
 import httpx
@@ -13,7 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from agent.api import limits
+from agent.api import traffic
 from agent.api.app import create_app
 from agent.api.background import batch_worker
 from agent.metrics import BATCH_LINES_WAITING
@@ -55,14 +54,14 @@ def told(client, file_id):
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    monkeypatch.setattr(batch_worker, "PAUSES_S", (0.01, 0.01))
+    monkeypatch.setattr(batch_worker, "RETRY_AFTER_S", (0.01, 0.01))
 
 
 @pytest.fixture
 def judge(moderator, tmp_path):
     """Decides by word, and holds each prompt that is in `gates` until that gate is opened."""
-    judge, decide = copy(moderator), type(moderator).moderate
-    judge.settings = moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/own.db"})
+    own = moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/own.db"})
+    judge, decide = moderator.with_settings(own), type(moderator).moderate
     judge.asked, judge.gates = [], {}
 
     async def moderate(messages, *arguments):
@@ -80,7 +79,7 @@ def judge(moderator, tmp_path):
 @pytest.fixture
 def app(judge):
     app = create_app(judge)
-    app.state.tenants.create("first", Terms(scopes=[Scope.MODERATE]))
+    app.state.service.store.tenants.create("first", Terms(scopes=[Scope.MODERATE]))
     return app
 
 
@@ -91,9 +90,9 @@ def client(app, serve):
     for url in serve(app):
 
         def make(url=url, **terms):
-            name = f"tenant-{len(app.state.tenants.all_keys())}"
+            name = f"tenant-{len(app.state.service.store.tenants.all_keys())}"
             free = {"scopes": [Scope.MODERATE], "per_minute": None, "concurrent": None}
-            key = app.state.tenants.create(name, Terms(**{**free, **terms}))
+            key = app.state.service.store.tenants.create(name, Terms(**{**free, **terms}))
             made.append(openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0))
             return made[-1]
 
@@ -278,7 +277,7 @@ def test_what_cannot_be_asked_any_longer_is_said_line_by_line(client, app, judge
         with app.state.batches._database.begin() as connection:
             connection.execute(text("UPDATE batches SET expires_at = :now"), {"now": datetime.now(UTC)})
     else:
-        app.state.tenants.revoke("tenant-1")
+        app.state.service.store.tenants.revoke("tenant-1")
     judge.gates["held"].set()
     until(lambda: app.state.batches.find("tenant-1", batch.id).status in ENDED)
     row = app.state.batches.find("tenant-1", batch.id)
@@ -292,7 +291,7 @@ def test_what_cannot_be_asked_any_longer_is_said_line_by_line(client, app, judge
 
 
 def test_live_requests_overtake_a_thousand_lines_that_wait(client, judge, monkeypatch):
-    monkeypatch.setattr(limits, "PATIENCE_S", 3600)
+    monkeypatch.setattr(traffic, "MAX_WAIT_FOR_LIVE_S", 3600)
     judge.gates = {"line 0": threading.Event(), "live": threading.Event()}
     one, other = client(), client()
     batch = begin(one, [line(str(number), f"line {number}") for number in range(1000)])

@@ -1,7 +1,5 @@
 """Conversations whose earlier turns the server keeps, through the official client."""
 
-from copy import copy
-
 import httpx
 import openai
 import pytest
@@ -58,10 +56,11 @@ def test_a_conversation_is_forgotten_on_request(client, moderator, url):
 
 
 def test_one_name_is_two_conversations_for_two_tenants(moderator, serve, tmp_path):
-    judge = copy(moderator)
-    judge.settings = moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/keys.db"})
+    judge = moderator.with_settings(
+        moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/keys.db"})
+    )
     app = create_app(judge)
-    keys = [app.state.tenants.create(name, Terms(scopes=[Scope.MODERATE])) for name in ("acme", "apex")]
+    keys = [app.state.service.store.tenants.create(name, Terms(scopes=[Scope.MODERATE])) for name in ("acme", "apex")]
     for url in serve(app):
         for key, content in zip([*keys, keys[0]], ("a red apple", "a green pear", "at night"), strict=True):
             with openai.OpenAI(base_url=f"{url}/v1", api_key=key) as client:

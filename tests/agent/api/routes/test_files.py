@@ -3,14 +3,13 @@
 import asyncio
 import json
 from contextlib import ExitStack
-from copy import copy
 
 import httpx
 import openai
 import pytest
 
 from agent.api.app import create_app
-from agent.api.limits import UPLOADS
+from agent.api.traffic import MAX_UPLOADS
 from agent.store.tenants import Scope, Terms
 
 LINE = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/moderations", "body": {"input": "a tree"}})
@@ -18,16 +17,14 @@ LINE = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/moderations",
 
 @pytest.fixture(scope="module")
 def judge(moderator, tmp_path_factory):
-    judge = copy(moderator)
     own = {"database_url": f"sqlite:///{tmp_path_factory.mktemp('files')}/own.db", "file_mib": 1, "batch_prompts": 1000}
-    judge.settings = moderator.settings.model_copy(update=own)
-    return judge
+    return moderator.with_settings(moderator.settings.model_copy(update=own))
 
 
 @pytest.fixture(scope="module")
 def app(judge):
     app = create_app(judge)
-    app.state.tenants.create("first", Terms(scopes=[Scope.MODERATE]))
+    app.state.service.store.tenants.create("first", Terms(scopes=[Scope.MODERATE]))
     return app
 
 
@@ -42,8 +39,8 @@ def client(app, served, request):
     made = []
 
     def make(*scopes):
-        name = f"tenant-{len(app.state.tenants.all_keys())}"
-        key = app.state.tenants.create(name, Terms(scopes=scopes or [Scope.MODERATE]))
+        name = f"tenant-{len(app.state.service.store.tenants.all_keys())}"
+        key = app.state.service.store.tenants.create(name, Terms(scopes=scopes or [Scope.MODERATE]))
         made.append(openai.OpenAI(base_url=f"{served}/v1", api_key=key, max_retries=0))
         return made[-1]
 
@@ -170,7 +167,7 @@ def test_without_a_key_not_a_byte_of_a_file_is_taken(app):
 def test_so_many_files_are_taken_in_at_once_and_the_next_may_come_again(client, served, app):
     one = client()
     with ExitStack() as others:
-        for _ in range(UPLOADS):
+        for _ in range(MAX_UPLOADS):
             others.enter_context(app.state.traffic.upload())
         with pytest.raises(openai.RateLimitError, match="4 files at once") as refused:
             send(one)

@@ -1,6 +1,5 @@
 import base64
 import threading
-from copy import copy
 
 import httpx
 import openai
@@ -88,9 +87,8 @@ def test_when_the_caller_leaves_the_worker_is_left_too(serve, moderator):
             pass
         left.set()
 
-    judge = copy(moderator)
     for worker in serve(app):
-        judge.settings = judge.settings.model_copy(update={"generator_url": worker})
+        judge = moderator.with_settings(moderator.settings.model_copy(update={"generator_url": worker}))
         for url in serve(create_app(judge)):
             with pytest.raises(httpx.ReadTimeout):
                 httpx.post(f"{url}/v1/images/generations", json={"prompt": "a tree"}, timeout=1)

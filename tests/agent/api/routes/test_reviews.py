@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from agent.api.app import create_app
-from agent.moderator import Moderator
+from agent.open_moderator import open_moderator
 from agent.settings import Settings
 from agent.store.tenants import Scope, Terms
 
@@ -20,9 +20,9 @@ def service(tmp_path_factory, serve):
         policies_dir=Path(__file__).parents[3] / "small_policies", data_dir=tmp_path_factory.mktemp("data"), database_url=None,
         llm_url="http://127.0.0.1:9/v1",
     )  # fmt: skip
-    app = create_app(Moderator(settings))
+    app = create_app(open_moderator(settings))
     keys = {
-        name: app.state.tenants.create(name, Terms(scopes=scopes, per_minute=None))
+        name: app.state.service.store.tenants.create(name, Terms(scopes=scopes, per_minute=None))
         for name, scopes in (("operator", [Scope.ADMIN]), ("acme", [Scope.MODERATE]))
     }
     for url in serve(app):

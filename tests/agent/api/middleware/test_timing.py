@@ -74,12 +74,12 @@ def metrics(url: str) -> str:
 def test_where_keys_are_configured_metrics_have_a_scope_that_opens_nothing_else_of_the_operator_s(
     moderator, serve, tmp_path
 ):
-    from copy import copy
 
-    judge = copy(moderator)
-    judge.settings = moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/keys.db"})
+    judge = moderator.with_settings(
+        moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/keys.db"})
+    )
     app = create_app(judge)
-    keys = {scope: app.state.tenants.create(scope.value, Terms(scopes=[scope])) for scope in Scope}
+    keys = {scope: app.state.service.store.tenants.create(scope.value, Terms(scopes=[scope])) for scope in Scope}
     for url in serve(app):
         answers = {
             scope: httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).status_code
@@ -109,11 +109,11 @@ PROGRAM = textwrap.dedent("""
                 await client.post("/v1/moderations", json=body, headers={"X-Request-ID": "id-of-" + model})
             async def spoilt(*_):
                 raise KeyError("a zebra with a glass of wine")
-            app.state.moderator._decide = spoilt
+            app.state.service.moderator._decide = spoilt
             await client.post("/v1/moderations", json=body | {"input": "another zebra"})
             def lost(*_):
                 raise ValueError("a zebra with a glass of wine")
-            app.state.moderator._commits._write = lost
+            app.state.service.moderator._recorder._commits._write = lost
             await client.post("/v1/moderations", json=body)
     asyncio.run(ask())
 """)

@@ -1,28 +1,17 @@
-"""How many requests there are and how long they take; and `GET /metrics`."""
+"""How many requests there are, and how long they take."""
 
 from __future__ import annotations
 
 import time
 
-from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent.api.access import Watcher
 from agent.metrics import IN_PROGRESS, REQUEST_SECONDS
-from propriety.telemetry.logs import route_of
-
-router = APIRouter()
+from propriety.telemetry.access_log import route_of
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def metrics(caller: Watcher) -> Response:
-    """This process's metrics, in Prometheus's text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-class Observed:
-    """ASGI middleware: counts and times requests, by the route as declared, since of paths there is no end."""
+class Timing:
+    """ASGI middleware: counts and times requests, by the route as declared; paths contain ids."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -33,7 +22,7 @@ class Observed:
             return
         status, started = 500, time.perf_counter()
 
-        async def seen(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -41,7 +30,7 @@ class Observed:
 
         with IN_PROGRESS.track_inprogress():
             try:
-                await self.app(scope, receive, seen)
+                await self.app(scope, receive, send_and_note)
             finally:
                 route, seconds = route_of(scope), time.perf_counter() - started
                 REQUEST_SECONDS.labels(scope["method"] if route else "", route, status).observe(seconds)
