@@ -1,4 +1,4 @@
-"""Seconds a call, plain and dual, beside the rows that the method costs: `python -m generator.benchmark`."""
+"""Times plain and dual calls, next to the rows that each costs: `python -m generator.benchmark`."""
 
 import statistics
 import time
@@ -16,13 +16,14 @@ KNOBS = {
 
 
 def main(
-    model: Annotated[str, typer.Option(help="'demo', a folder in diffusers' layout, or a hub id.")] = "demo",
+    model: Annotated[str, typer.Option(help="'demo', a folder in diffusers' layout, or a Hugging Face id.")] = "demo",
     steps: Annotated[int, typer.Option(min=1, max=150, help="Sampler steps.")] = 25,
-    repeats: Annotated[int, typer.Option(min=1, help="Calls per row; the table shows the median.")] = 5,
-    at_once: Annotated[int, typer.Option(min=1, help="Pictures a call.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="Calls per line of the table, which shows their median.")] = 5,
+    at_once: Annotated[int, typer.Option(min=1, help="Pictures per call.")] = 1,
 ) -> None:
-    """Time one call at a time, the settings in turn, so that a busy machine slows all alike."""
-    from generator.pipeline import draw_batch, load, plan
+    """Time one call at a time, alternating the settings, so that a busy machine slows all of them alike."""
+    from generator.models import load
+    from generator.pipeline import draw_batch, plan
     from propriety.drawing import DrawRequest
 
     pipe = load(model)
@@ -31,14 +32,14 @@ def main(
         for name, (wxi, tau_gc) in KNOBS.items()
     }
     batches = {name: plan(pipe, request) * at_once for name, request in requests.items()}
-    rows = {name: draw_batch(pipe, batch)[0].parameters.denoiser_rows for name, batch in batches.items()}
+    rows = {name: draw_batch(pipe, batch)[0].parameters.denoiser_rows or 0 for name, batch in batches.items()}
     seconds: dict[str, list[float]] = {name: [] for name in batches}
     for _ in range(repeats):
         for name, batch in batches.items():
             start = time.perf_counter()
             draw_batch(pipe, batch)
             seconds[name].append(time.perf_counter() - start)
-    typer.echo(f"{at_once} picture(s) a call, {steps} steps, {pipe.device}\n")
+    typer.echo(f"{at_once} picture(s) per call, {steps} steps, {pipe.device}\n")
     typer.echo("| | rows | rows / plain | seconds | seconds / plain |\n|---|---|---|---|---|")
     plain = statistics.median(seconds["plain"])
     for name, count in rows.items():

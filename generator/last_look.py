@@ -1,24 +1,25 @@
-"""Every picture is looked at before it leaves: an unsafe one is drawn again, more strongly, and at last blocked."""
+"""The last look: each picture is checked before it leaves. An unsafe one is redrawn more strongly, then blocked."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from generator.pipeline import Drawing, Planned, draw_batch, model_name, plan
+from generator.models import model_name
+from generator.pipeline import DrawnPicture, Planned, draw_batch, plan
 from propriety.drawing import Parameters
 from propriety.pictures.detector import THRESHOLD, Detector, opennsfw
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A picture that does not leave: how it was drawn last, and why it stays."""
+    """A picture that is withheld: how it was last drawn, and why."""
 
     parameters: Parameters
     notes: list[str]
 
 
 def detector_for(pipe: Any) -> Detector:
-    """The demo model's own, which knows its world; for any other model opennsfw, which knows nudity alone."""
+    """The demo model's own detector; for any other model `opennsfw`, which detects only nudity."""
     if model_name(pipe) == "demo":
         from generator.demo_model.detector import demo_detector
 
@@ -26,38 +27,39 @@ def detector_for(pipe: Any) -> Detector:
     return opennsfw()
 
 
-def draw_seen(
+def draw_checked(
     pipe: Any, detector: Detector, batch: Sequence[Planned], on_step: Callable[[int], None] | None = None
-) -> list[Drawing | Blocked]:
-    """Draws pictures of one kind, and again those that are unsafe, with the knobs that their requests name for it.
+) -> list[DrawnPicture | Blocked]:
+    """Draws pictures of one kind, and redraws unsafe ones with the knobs in their request's `stronger`, in turn.
 
-    The seed stays, so that as much of the picture stays. A plain picture has no stronger knobs and is blocked at once.
+    A redrawn picture keeps its seed, to stay as similar as possible. A plain picture has no stronger knobs and is
+    blocked at once.
 
     Args:
-        on_step: as `draw_batch`; counts from 1 again where something is drawn again.
+        on_step: as for `draw_batch`; counts from 1 again when pictures are redrawn.
     """
-    seen: dict[Planned, Drawing | Blocked] = {}
-    left, again = list(batch), 0
+    outcomes: dict[Planned, DrawnPicture | Blocked] = {}
+    left, redraws = list(batch), 0
     while left:
-        drawings = draw_batch(pipe, [_harder(pipe, one, again) for one in left], on_step)
+        drawn = draw_batch(pipe, [_strengthened(pipe, planned, redraws) for planned in left], on_step)
         unsafe: list[Planned] = []
-        for one, drawing in zip(left, drawings, strict=True):
-            risk = detector(drawing.image, one.request)
-            notes = drawing.notes + ([f"The last look found it unsafe and had it drawn again, {again}x."] * (again > 0))
+        for planned, picture in zip(left, drawn, strict=True):
+            risk = detector(picture.image, planned.request)
+            notes = picture.notes + ([f"The last look found it unsafe; redrawn {redraws}x."] if redraws else [])
             if risk < THRESHOLD:
-                seen[one] = Drawing(drawing.image, drawing.parameters, notes)
-            elif again < len(one.request.stronger):
-                unsafe.append(one)
+                outcomes[planned] = DrawnPicture(picture.image, picture.parameters, notes)
+            elif redraws < len(planned.request.stronger):
+                unsafe.append(planned)
             else:
                 blocked = f"Blocked by the last look: unsafe with probability {risk:.2f}."
-                seen[one] = Blocked(drawing.parameters, [*notes, blocked])
-        left, again = unsafe, again + 1
-    return [seen[one] for one in batch]
+                outcomes[planned] = Blocked(picture.parameters, [*notes, blocked])
+        left, redraws = unsafe, redraws + 1
+    return [outcomes[planned] for planned in batch]
 
 
-def _harder(pipe: Any, one: Planned, again: int) -> Planned:
-    if again == 0:
-        return one
-    knobs = one.request.stronger[again - 1].model_dump()
-    (harder,) = plan(pipe, one.request.model_copy(update={**knobs, "seed": one.parameters.seed, "n": 1}))
-    return harder
+def _strengthened(pipe: Any, planned: Planned, redraws: int) -> Planned:
+    if redraws == 0:
+        return planned
+    knobs = planned.request.stronger[redraws - 1].model_dump()
+    (stronger,) = plan(pipe, planned.request.model_copy(update={**knobs, "seed": planned.seed, "n": 1}))
+    return stronger

@@ -1,180 +1,96 @@
-"""Load a text-to-image pipeline, and draw requests with it."""
+"""Draws requests with a pipeline that `generator.models` loaded."""
 
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from diffusers import DDIMScheduler, DiffusionPipeline, DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
 from PIL.Image import Image
 
 from generator.method.dual_latent import dual_latent
 from generator.method.families import family_of
-from generator.method.schedule import Clock, UnsupportedPipelineError, check_sampler, denoiser_rows
-from propriety.drawing import IMAGES_AT_ONCE, CannotDrawError, DrawRequest, Parameters, Sampler, Variant
+from generator.method.schedule import Clock, denoiser_rows
+from generator.models import default_guidance, is_flow_matching, model_name, own_size
+from propriety.drawing import MAX_IMAGES_AT_ONCE, MAX_SEED, CannotDrawError, DrawRequest, Parameters, Sampler, Variant
 
-DEMO = Path(__file__).parent / "demo_model" / "weights"
-DEMO_GUIDANCE = 4.0
-LOADER: Any = DiffusionPipeline
+MAX_PIXELS_OF_OWN = 4  # times as many as the model's own size has
 SAMPLERS: dict[Sampler, tuple[Any, dict[str, Any]]] = {
     "ddim": (DDIMScheduler, {"clip_sample": False, "thresholding": False}),
     "euler": (EulerDiscreteScheduler, {}),
     "dpm++": (DPMSolverMultistepScheduler, {"thresholding": False}),
 }
-TEXT_TO_IMAGE = (
-    "StableDiffusionPipeline",
-    "StableDiffusionXLPipeline",
-    "StableDiffusion3Pipeline",
-    "FluxPipeline",
-    "PixArtAlphaPipeline",
-    "PixArtSigmaPipeline",
-    "SanaPipeline",
-)
-PIXART_SIDES = {  # in latents, for which diffusers has a table of sizes
-    "PixArtAlphaPipeline": (32, 64, 128),
-    "PixArtSigmaPipeline": (32, 64, 128, 256),
-}
-
-
-class ModelNotFoundError(RuntimeError):
-    """There is no such model, or it is of another kind than the generator draws with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Planned:
-    """One picture of a request, with the parameters that it will be drawn with."""
+    """One picture of a request, with the model's defaults filled in. `sampler` is "own" for a flow-matching model."""
 
     request: DrawRequest
-    parameters: Parameters
+    seed: int
+    guidance_scale: float
+    width: int
+    height: int
+    sampler: Sampler | Literal["own"]
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """What pictures must have in common to share a batch."""
-        shared = ("width", "height", "steps", "guidance_scale", "sampler")
-        return tuple(getattr(self.parameters, name) for name in shared)
+        """Pictures of one kind can share a batch."""
+        return self.width, self.height, self.request.steps, self.guidance_scale, self.sampler
+
+    @property
+    def shown_prompt(self) -> str:
+        """The prompt that the picture shows: the safe one, unless it has no weight."""
+        wxi, _ = self.request.knobs
+        return self.request.safe_prompt if wxi and self.request.safe_prompt else self.request.prompt
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
-    """A picture, how it was drawn, and what a person should know about it."""
+class DrawnPicture:
+    """A picture, how it was drawn, and notes for a person."""
 
     image: Image
     parameters: Parameters
     notes: list[str]
 
 
-def load(model: str = "demo", fast: bool = False) -> Any:
-    """A pipeline ready to draw: in float16 on the GPU where there is one, else in float32 on the CPU.
+def draw(pipe: Any, requests: Sequence[DrawRequest]) -> list[DrawnPicture]:
+    """Draws requests, batching pictures with the same size, steps, guidance and sampler.
 
-    Weights are read from safetensors alone: other formats are pickles, which run what is in them.
-
-    Args:
-        model: "demo" (the small model that comes with Propriety), a folder in diffusers' layout, or a hub id.
-        fast: in bfloat16, channels last, the denoiser's repeated blocks compiled for both numbers of rows. Takes a
-            minute or more, and draws slightly other pictures.
+    The noise of a picture depends on its seed alone: batching changes it only by rounding, and its plain version starts
+    from the same noise. The pipeline must not be in use elsewhere.
 
     Raises:
-        ModelNotFoundError: where there is no such model, or it is not among TEXT_TO_IMAGE, or diffusers cannot draw at
-            its size or with its sampler.
+        CannotDrawError: the model cannot draw at that size or with that sampler.
     """
-    source = str(DEMO) if model == "demo" else model
-    if model == "demo" and not (DEMO / "model_index.json").is_file():
-        raise ModelNotFoundError(f"The demo model's weights are not at {DEMO}; train them, or name another model.")
-    device, dtype = ("cuda", torch.float16) if torch.cuda.is_available() else ("cpu", torch.float32)
-    try:
-        pipe = LOADER.from_pretrained(source, dtype=torch.bfloat16 if fast else dtype, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        raise ModelNotFoundError(
-            f"The model {model!r} is neither a folder in diffusers' layout nor a model of the hub that can be reached: "
-            f"{str(error).strip().splitlines()[0]} Mend the name or path, or use 'demo'."
-        ) from error
-    kind = type(pipe).__name__
-    if kind not in TEXT_TO_IMAGE:
-        raise ModelNotFoundError(
-            f"The model {model!r} is a {kind}; requests are drawn with {', '.join(TEXT_TO_IMAGE)}."
-        )
-    sides = PIXART_SIDES.get(kind)
-    if sides and (side := pipe.transformer.config.sample_size) not in sides:
-        raise ModelNotFoundError(
-            f"The model {model!r} cannot be drawn with: its sample_size is {side}, and a {kind} draws at one of "
-            f"{', '.join(map(str, sides))}. Mend transformer/config.json if that is wrong, or name another model."
-        )
-    if _matches_flows(pipe):
-        try:
-            check_sampler(pipe.scheduler)
-        except UnsupportedPipelineError as error:
-            raise ModelNotFoundError(f"The model {model!r} cannot be drawn with: {error}") from error
-    pipe.set_progress_bar_config(disable=True)
-    pipe = pipe.to(device)
-    return _quickened(pipe) if fast else pipe
-
-
-def _quickened(pipe: Any) -> Any:
-    denoiser = _denoiser(pipe).to(memory_format=torch.channels_last)
-    denoiser.compile_repeated_blocks()
-    for tau_gc in (0.0, 1.0):  # each number of rows is compiled once
-        draw(pipe, [DrawRequest(prompt="a", safe_prompt="b", wxi=0.5, tau_gc=tau_gc, steps=2, seed=0)])
-    return pipe
-
-
-def _matches_flows(pipe: Any) -> bool:
-    """Whether the model takes no other sampler than its own kind."""
-    config = pipe.scheduler.config
-    return "beta_start" not in config or bool(config.get("use_flow_sigmas"))
-
-
-def _denoiser(pipe: Any) -> Any:
-    return getattr(pipe, family_of(pipe).denoisers[0])
-
-
-def model_name(pipe: Any) -> str:
-    """What the pipeline was loaded as: "demo", a folder, or a hub id."""
-    name = str(pipe.name_or_path or "unnamed")
-    return "demo" if name == str(DEMO) else name
-
-
-def own_size(pipe: Any) -> tuple[int, int]:
-    """The width and height in pixels that the model was trained at."""
-    side = getattr(pipe, "default_sample_size", None) or _denoiser(pipe).config.sample_size
-    height, width = (side, side) if isinstance(side, int) else side
-    return width * pipe.vae_scale_factor, height * pipe.vae_scale_factor
-
-
-def draw(pipe: Any, requests: Sequence[DrawRequest]) -> list[Drawing]:
-    """Draws requests in batches of those that share size, steps, guidance and sampler.
-
-    Each image has its own noise, from its seed alone, so that it is the same alone and in company, to rounding, and
-    starts as its plain drawing does. The pipeline must not be drawing elsewhere meanwhile.
-
-    Raises:
-        CannotDrawError: for a size or a sampler that the model cannot draw with.
-    """
-    planned = [one for request in requests for one in plan(pipe, request)]
-    drawn: dict[Planned, Drawing] = {}
+    planned = [picture for request in requests for picture in plan(pipe, request)]
+    drawn: dict[Planned, DrawnPicture] = {}
     for batch in batches(planned):
         drawn |= zip(batch, draw_batch(pipe, batch), strict=True)
-    return [drawn[one] for one in planned]
+    return [drawn[picture] for picture in planned]
 
 
 def plan(pipe: Any, request: DrawRequest) -> list[Planned]:
     """The request's n pictures, in order.
 
     Raises:
-        CannotDrawError: as `draw`.
+        CannotDrawError: as for `draw`.
     """
-    seed = secrets.randbelow(2**32 - request.n) if request.seed is None else request.seed
-    return [Planned(request, _parameters(pipe, request, seed + i)) for i in range(request.n)]
+    seed = secrets.randbelow(MAX_SEED + 2 - request.n) if request.seed is None else request.seed
+    width, height = _size(pipe, request)
+    sampler = _sampler(pipe, request)
+    guidance_scale = default_guidance(pipe) if request.guidance_scale is None else request.guidance_scale
+    return [Planned(request, seed + i, guidance_scale, width, height, sampler) for i in range(request.n)]
 
 
-def batches(planned: Iterable[Planned], at_once: int = IMAGES_AT_ONCE) -> Iterator[list[Planned]]:
-    """Pictures that can be drawn at once, at most so many, in the order in which their kinds appear."""
+def batches(planned: Iterable[Planned], at_once: int = MAX_IMAGES_AT_ONCE) -> Iterator[list[Planned]]:
+    """Batches of pictures of one kind, at most `at_once` in each, in the order in which the kinds appear."""
     alike: dict[tuple[object, ...], list[Planned]] = defaultdict(list)
-    for one in planned:
-        alike[one.kind].append(one)
+    for picture in planned:
+        alike[picture.kind].append(picture)
     for group in alike.values():
         for start in range(0, len(group), at_once):
             yield group[start : start + at_once]
@@ -185,102 +101,107 @@ def draw_batch(
     batch: Sequence[Planned],
     on_step: Callable[[int], None] | None = None,
     variant: Variant = "coupled",
-) -> list[Drawing]:
-    """Draws pictures of one kind at once; `on_step` is told how many steps are done, and may raise to stop."""
+) -> list[DrawnPicture]:
+    """Draws pictures of one kind at once; `on_step` gets the number of steps done, and may raise to stop."""
     prepare(pipe, batch)
     with dual_latent(
         pipe,
-        [one.request.safe_prompt or one.request.prompt for one in batch],
-        [one.parameters.wxi for one in batch],
-        [one.parameters.tau_gc for one in batch],
+        [picture.request.safe_prompt or picture.request.prompt for picture in batch],
+        [picture.request.knobs[0] for picture in batch],
+        [picture.request.knobs[1] for picture in batch],
         variant,
     ):
         output = pipe(**arguments_of(batch), **({} if on_step is None else _callback(pipe, on_step)))
     blanked = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
     clock = Clock(pipe.scheduler)
     return [
-        Drawing(
-            image, _as_drawn(pipe, one.parameters, clock, variant), _notes(pipe, one.parameters.prompt, bool(blank))
+        DrawnPicture(
+            image,
+            _parameters(pipe, planned, clock, variant),
+            _notes(pipe, planned.shown_prompt, bool(blank)),
         )
-        for image, one, blank in zip(output.images, batch, blanked, strict=True)
+        for image, planned, blank in zip(output.images, batch, blanked, strict=True)
     ]
 
 
 def prepare(pipe: Any, batch: Sequence[Planned]) -> None:
-    """Gives the pipeline the sampler of the batch."""
-    if (name := batch[0].parameters.sampler) != "own":
+    """Sets the pipeline's sampler to the batch's."""
+    if (name := batch[0].sampler) != "own":
         sampler, options = SAMPLERS[name]
         pipe.scheduler = sampler.from_config(pipe.scheduler.config, **options)
 
 
 def arguments_of(batch: Sequence[Planned]) -> dict[str, Any]:
-    """With what a stock pipeline is called to draw the original prompts of pictures of one kind."""
-    shared = batch[0].parameters
+    """Arguments for a stock pipeline that draw the original prompts of pictures of one kind."""
+    shared = batch[0]
     return {
-        "prompt": [one.request.prompt for one in batch],
+        "prompt": [picture.request.prompt for picture in batch],
         "width": shared.width,
         "height": shared.height,
-        "num_inference_steps": shared.steps,
+        "num_inference_steps": shared.request.steps,
         "guidance_scale": shared.guidance_scale,
-        "generator": [torch.Generator("cpu").manual_seed(one.parameters.seed) for one in batch],
+        "generator": [torch.Generator("cpu").manual_seed(picture.seed) for picture in batch],
     }
 
 
 def _callback(pipe: Any, on_step: Callable[[int], None]) -> dict[str, Any]:
-    if "callback_on_step_end" not in signature(pipe.__call__).parameters:  # PixArt's are of the older kind
+    if "callback_on_step_end" not in signature(pipe.__call__).parameters:  # PixArt has only the older callback
 
-        def told(step: int, timestep: Any, latents: Any) -> None:
+        def after_step(step: int, timestep: Any, latents: Any) -> None:
             on_step(step + 1)
 
-        return {"callback": told}
+        return {"callback": after_step}
 
-    def ended(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+    def on_step_end(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         on_step(step + 1)
         return tensors
 
-    return {"callback_on_step_end": ended}
+    return {"callback_on_step_end": on_step_end}
 
 
-def _as_drawn(pipe: Any, parameters: Parameters, clock: Clock, variant: Variant) -> Parameters:
-    """The parameters with k and the rows counted on the sampler's timesteps."""
-    k = clock.original_steps(parameters.wxi, parameters.tau_gc)
-    guided = parameters.guidance_scale > 1 and family_of(pipe).guidance == "before"
-    rows = denoiser_rows(parameters.steps, k, guided, variant)
-    return parameters.model_copy(update={"fused_steps": k, "denoiser_rows": rows})
-
-
-def _parameters(pipe: Any, request: DrawRequest, seed: int) -> Parameters:
+def _size(pipe: Any, request: DrawRequest) -> tuple[int, int]:
     own_width, own_height = own_size(pipe)
     width, height = request.width or own_width, request.height or own_height
-    if width * height > 4 * own_width * own_height:
+    if width * height > MAX_PIXELS_OF_OWN * own_width * own_height:
         raise CannotDrawError(
             f"{width}x{height} is too large: the model's own size is {own_width}x{own_height}. "
-            "Ask for four times as many pixels at most, or leave width and height out."
+            "Request at most four times as many pixels, or omit width and height."
         )
     if width % pipe.vae_scale_factor or height % pipe.vae_scale_factor:
-        raise CannotDrawError(f"{width}x{height}: this model needs multiples of {pipe.vae_scale_factor}.")
-    flows = _matches_flows(pipe)
-    if flows and request.sampler:
         raise CannotDrawError(
-            f"{request.sampler}: this model matches flows with its own sampler; name none.", "sampler"
+            f"{width}x{height}: width and height must be multiples of {pipe.vae_scale_factor} for this model."
         )
-    wxi, tau_gc = request.knobs
-    model = model_name(pipe)
-    own_guidance = DEMO_GUIDANCE if model == "demo" else signature(pipe.__call__).parameters["guidance_scale"].default
-    guidance = own_guidance if request.guidance_scale is None else request.guidance_scale
+    return width, height
+
+
+def _sampler(pipe: Any, request: DrawRequest) -> Sampler | Literal["own"]:
+    if not is_flow_matching(pipe):
+        return request.sampler or "ddim"
+    if request.sampler:
+        raise CannotDrawError(
+            f"{request.sampler}: this flow-matching model works only with its own sampler; omit sampler.", "sampler"
+        )
+    return "own"
+
+
+def _parameters(pipe: Any, planned: Planned, clock: Clock, variant: Variant) -> Parameters:
+    """How a picture was drawn, with k and rows counted on the sampler's timesteps."""
+    wxi, tau_gc = planned.request.knobs
+    k, steps = clock.original_steps(wxi, tau_gc), planned.request.steps
+    guided = planned.guidance_scale > 1 and family_of(pipe).guidance == "before"
     return Parameters(
-        prompt=request.prompt if wxi == 0 or request.safe_prompt is None else request.safe_prompt,
+        prompt=planned.shown_prompt,
         wxi=wxi,
         tau_gc=tau_gc,
-        fused_steps=0,  # counted once the sampler has its timesteps
-        denoiser_rows=0,
-        seed=seed,
-        steps=request.steps,
-        guidance_scale=guidance,
-        width=width,
-        height=height,
-        sampler="own" if flows else request.sampler or "ddim",
-        model=model,
+        fused_steps=k,
+        denoiser_rows=denoiser_rows(steps, k, guided, variant),
+        seed=planned.seed,
+        steps=steps,
+        guidance_scale=planned.guidance_scale,
+        width=planned.width,
+        height=planned.height,
+        sampler=planned.sampler,
+        model=model_name(pipe),
     )
 
 
@@ -296,3 +217,9 @@ def _notes(pipe: Any, prompt: str, blanked: bool) -> list[str]:
         if unknown := outside_world(prompt):
             notes.append(f"The demo model has never seen: {', '.join(unknown)}.")
     return notes
+
+
+def warm_up(pipe: Any) -> None:
+    """Compiles a pipeline that was loaded with `fast`, for both numbers of rows."""
+    for tau_gc in (0.0, 1.0):
+        draw(pipe, [DrawRequest(prompt="a", safe_prompt="b", wxi=0.5, tau_gc=tau_gc, steps=2, seed=0)])

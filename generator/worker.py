@@ -1,4 +1,4 @@
-"""One model, the detector that looks at its pictures, the seal on their files, and the thread that draws with them."""
+"""One model, its detector, the seal for its files, and the one thread that draws with them."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from propriety.drawing import DrawRequest, DrawResponse, Health
 
-if TYPE_CHECKING:  # torch and diffusers take seconds to import, in which the worker already answers that it loads
+if TYPE_CHECKING:  # importing torch and diffusers takes seconds, in which /healthz must already respond
     from generator.last_look import Blocked
-    from generator.pipeline import Drawing, Planned
+    from generator.pipeline import DrawnPicture, Planned
     from propriety.pictures.detector import Detector
     from propriety.pictures.provenance import Seal
 
 
 class NotReadyError(RuntimeError):
-    """The model is not loaded, or cannot be."""
+    """The model is still loading, or failed to load."""
 
 
 class Loaded(NamedTuple):
@@ -27,7 +27,7 @@ class Loaded(NamedTuple):
 
 
 class Worker:
-    """Loads everything once, when it is made, in its thread; only that thread draws."""
+    """Starts to load in its own thread when it is created; only that thread draws."""
 
     def __init__(
         self,
@@ -39,8 +39,8 @@ class Worker:
     ) -> None:
         """
         Args:
-            model, fast: as `generator.pipeline.load`.
-            detector: "module:function" that makes a `propriety.pictures.detector.Detector`, instead of the model's usual one.
+            model, fast: as `generator.models.load`.
+            detector: "module:function" that returns a `propriety.pictures.detector.Detector`; None for the model's own.
             certificate, key: as `propriety.pictures.provenance.Seal`.
         """
         self.model = model
@@ -52,52 +52,55 @@ class Worker:
             return Health(model=self.model, loaded=False, size=None)
         if error := self.loading.exception():
             return Health(model=self.model, loaded=False, size=None, error=str(error))
-        from generator.pipeline import own_size
+        from generator.models import own_size
 
         return Health(model=self.model, loaded=True, size=own_size(self.loading.result().pipe))
 
     def plan(self, requests: Sequence[DrawRequest]) -> list["Planned"]:
-        """The pictures that the requests ask for, in order.
+        """The pictures of the requests, in order.
 
         Raises:
-            NotReadyError: before the model is loaded.
-            CannotDrawError: for what the model cannot draw.
+            NotReadyError: the model is not loaded.
+            CannotDrawError: the model cannot draw one of the requests.
         """
         health = self.health()
         if not health.loaded:
-            raise NotReadyError(health.error or f"The model {self.model!r} is loading; try again soon.")
+            raise NotReadyError(health.error or f"The model {self.model!r} is still loading; try again soon.")
         from generator.pipeline import plan
 
-        return [one for request in requests for one in plan(self.loading.result().pipe, request)]
+        return [picture for request in requests for picture in plan(self.loading.result().pipe, request)]
 
-    def draw(self, batch: Sequence["Planned"], on_step: Callable[[int], None]) -> list["Drawing | Blocked"]:
-        """As `generator.last_look.draw_seen`; runs in the worker's thread."""
-        from generator.last_look import draw_seen
+    def draw(self, batch: Sequence["Planned"], on_step: Callable[[int], None]) -> list["DrawnPicture | Blocked"]:
+        """As `generator.last_look.draw_checked`; runs in the worker's thread."""
+        from generator.last_look import draw_checked
 
-        return draw_seen(self.loading.result().pipe, self.loading.result().detector, batch, on_step)
+        return draw_checked(self.loading.result().pipe, self.loading.result().detector, batch, on_step)
 
-    def answer(self, outcomes: Sequence["Drawing | Blocked"], requests: Sequence[DrawRequest]) -> DrawResponse:
-        """The outcomes as files, each with the request that it belongs to."""
+    def respond(self, outcomes: Sequence["DrawnPicture | Blocked"], requests: Sequence[DrawRequest]) -> DrawResponse:
+        """The outcomes as signed files; `requests` has the request of each outcome."""
         from generator.last_look import Blocked
         from propriety.pictures.provenance import facts
 
         seal = self.loading.result().seal
         files = [
-            None if isinstance(one, Blocked) else seal.png(one.image, facts(one.parameters, request))
-            for one, request in zip(outcomes, requests, strict=True)
+            None if isinstance(outcome, Blocked) else seal.png(outcome.image, facts(outcome.parameters, request))
+            for outcome, request in zip(outcomes, requests, strict=True)
         ]
         return DrawResponse(
             images=[None if file is None else base64.b64encode(file).decode() for file in files],
-            parameters=[one.parameters for one in outcomes],
-            notes=[one.notes for one in outcomes],
+            parameters=[outcome.parameters for outcome in outcomes],
+            notes=[outcome.notes for outcome in outcomes],
         )
 
 
 def _load(model: str, fast: bool, detector: str | None, certificate: Path | None, key: Path | None) -> Loaded:
     from generator.last_look import detector_for
-    from generator.pipeline import load
+    from generator.models import load
+    from generator.pipeline import warm_up
     from propriety.pictures.provenance import Seal
 
-    seal = Seal(certificate, key)
+    seal = Seal(certificate, key)  # first, as it fails sooner
     pipe = load(model, fast)
+    if fast:
+        warm_up(pipe)
     return Loaded(pipe, resolve_name(detector)() if detector else detector_for(pipe), seal)

@@ -1,4 +1,4 @@
-"""The pipelines that dual latents serve: where each keeps its text conditions, and how it guides."""
+"""The supported pipelines: where each keeps its text conditions, and how it guides."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ def _own_timestep(pipe: Any, call: Mapping[str, Any]) -> Tensor:
 
 
 def _loop_timestep(pipe: Any, call: Mapping[str, Any]) -> Tensor:
-    """The loop's own: the denoiser's is scaled and rounded to the latents' dtype."""
+    """The denoiser's is scaled and rounded to the latents' dtype, so use the loop's."""
     timestep: Tensor = pipe._current_timestep
     return timestep
 
@@ -27,13 +27,12 @@ def _loop_timestep(pipe: Any, call: Mapping[str, Any]) -> Tensor:
 class Family:
     """One kind of pipeline, as data.
 
-    conditions: where a text condition sits among the denoiser's arguments -> its place in what encode_prompt returns.
-    guidance: whether unconditional rows stand before the conditional ones in one call, behind them, or in the second
-        call of each step.
-    timestep: the sampler's timestep, from the pipeline and the denoiser's arguments.
-    denoisers: the pipeline's networks that predict; conditioners: those run before them on the same rows.
-    shared: arguments that all rows of a call share; row_lists: those that are a list with an item per row.
-    ragged: the length of the first condition follows the prompt, and the second is its mask, or None.
+    conditions: path of a text condition in the denoiser's arguments -> its index in encode_prompt's result.
+    guidance: where the unconditional rows are: before the conditional ones, behind them, or in a second call per step.
+    timestep: gets the sampler's timestep from the pipeline and the denoiser's arguments.
+    denoisers: the networks that predict; conditioners: networks that run before them on the same rows.
+    shared: arguments shared by all rows of a call; row_lists: arguments that are lists with an item per row.
+    ragged: the first condition is as long as the prompt, and the second is its mask, or None.
     no_parallel: why the variant "parallel" is refused, if it is.
     """
 
@@ -48,7 +47,7 @@ class Family:
     no_parallel: str | None = None
 
 
-BLENDS = "its pipeline may paste the given picture into the latents between steps, which the original's latent misses"
+BLENDS = "its pipeline may paste the input picture into the latents between steps, but not into the original's latent"
 POOLED_XL = {TEXT: 0, ("added_cond_kwargs", "text_embeds"): 2}
 MASKED = {TEXT: 0, ("encoder_attention_mask",): 1}
 UNET = ("unet",)
@@ -88,34 +87,32 @@ FAMILIES: dict[str, Family] = {
         guidance="behind",
         timestep=lambda pipe, call: 1000 * (1 - call["t"]),
         row_lists=frozenset({"x", "cap_feats"}),
-        no_parallel="its loop guides a fixed number of rows, so that the original's latent cannot be guided with them",
+        no_parallel="its loop guides a fixed number of rows, so it cannot guide the original's",
     ),
 }
 
 
 def family_of(pipe: Any) -> Family:
-    """The family that a pipeline belongs to.
+    """The family of a pipeline.
 
     Raises:
-        UnsupportedPipelineError: for a pipeline of none.
+        UnsupportedPipelineError: the pipeline is not supported.
     """
     for ancestor in type(pipe).__mro__:
         if ancestor.__name__ in FAMILIES:
             return FAMILIES[ancestor.__name__]
-    raise UnsupportedPipelineError(
-        f"{type(pipe).__name__} is not served; dual latents take: {', '.join(sorted(FAMILIES))}."
-    )
+    raise UnsupportedPipelineError(f"{type(pipe).__name__} is not supported; use one of {', '.join(sorted(FAMILIES))}.")
 
 
 def get(arguments: Mapping[str, Any], path: Path) -> Any:
-    """A denoiser's argument, or what lies deeper in it."""
+    """The denoiser's argument at a path."""
     for name in path:
         arguments = arguments[name]
     return arguments
 
 
 def put(arguments: dict[str, Any], path: Path, value: Any) -> None:
-    """Another value for it; dictionaries on the way are copied, as they are the pipeline's."""
+    """Replaces the argument at a path; copies dictionaries on the way, as the pipeline owns them."""
     *outer, last = path
     for name in outer:
         arguments[name] = dict(arguments[name])

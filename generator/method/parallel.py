@@ -1,4 +1,4 @@
-"""Variant "parallel": the original branch keeps a latent of its own."""
+"""Variant "parallel": the original branch has its own latent."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,24 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generator.method.branches import Branches, Call, Drawing
+from generator.method.branches import Branches, DenoiserCall, PipelineCall
 from generator.method.rows import fuse, with_prediction
 from generator.method.schedule import UnsupportedPipelineError
 
 
 class ParallelBranches(Branches):
-    """Lets the pipeline guide the originals' rows beside its own, and steps them with a copy of its sampler.
+    """Lets the pipeline guide the originals' rows along with its own, and steps them with a copy of its sampler.
 
-    The denoiser answers with predictions for more images than the pipeline has latents; its formula for guidance works
-    row by row, so that what reaches the sampler is guided for both branches. The stand-in for the sampler's step sends
-    each branch's rows to its own sampler, with the same noise, and sums the latents.
+    The denoiser returns predictions for more images than the pipeline has latents. The pipeline's guidance works row by
+    row, so the sampler gets guided predictions for both branches. The stand-in for the sampler's step passes each
+    branch's rows to its own sampler, with the same noise, and fuses the latents.
     """
 
     def install(self, stack: ExitStack) -> None:
-        """As for "coupled", with a stand-in for the sampler's step.
+        """As for "coupled"; refuses what cannot be drawn in parallel.
 
         Raises:
-            UnsupportedPipelineError: for a family or a sampler that would undo the sum, or not guide the rows.
+            UnsupportedPipelineError: the family or the sampler would undo the sum, or not guide the rows.
         """
         if self.family.no_parallel:
             raise UnsupportedPipelineError(f"Variant 'parallel' is refused: {self.family.no_parallel}.")
@@ -35,25 +35,27 @@ class ParallelBranches(Branches):
         self.stack = stack
 
     def encode(self, *args: Any, **kwargs: Any) -> Any:
-        """As for "coupled"; the sampler of this call gets its stand-in here, as the caller may have changed it."""
+        """As for "coupled", with a stand-in for the step of the sampler, which the caller may have changed by now."""
         scheduler = self.pipe.scheduler
         _check_history(scheduler)
         if getattr(self.pipe, "free_init_enabled", False):
-            raise UnsupportedPipelineError("Variant 'parallel' is refused: FreeInit starts over with other latents.")
+            raise UnsupportedPipelineError("Variant 'parallel' is refused: FreeInit restarts with other latents.")
         self.twin: Any = None  # the original branch's sampler
-        self.latent: Tensor | None = None  # the original branch's latents, a row for each image
+        self.latent: Tensor | None = None  # the original branch's latents, one row per image
         if "step" not in vars(scheduler):
             scheduler.step = self._stand_in(scheduler)
             self.stack.callback(delattr, scheduler, "step")
         return super().encode(*args, **kwargs)
 
-    def _copied(self, call: Call) -> Tensor:
-        """The unconditional rows that the originals need of their own: where there are such, one each."""
-        guided_here = call.total == 2 * call.images or not len(call.safe)
-        return call.active if guided_here else call.active[:0]
+    def _copied(self, call: DenoiserCall) -> Tensor:
+        """The unconditional rows to copy for the originals: one each, in a call that has any."""
+        has_unconditional = call.total == 2 * call.images or not len(call.safe)
+        return call.active if has_unconditional else call.active[:0]
 
-    def _append(self, arguments: dict[str, Any], call: Call, copied: Tensor, drawing: Drawing) -> dict[str, Any]:
-        arguments = super()._append(arguments, call, copied, drawing)
+    def _append(
+        self, arguments: dict[str, Any], call: DenoiserCall, copied: Tensor, pipeline_call: PipelineCall
+    ) -> dict[str, Any]:
+        arguments = super()._append(arguments, call, copied, pipeline_call)
         if self.latent is not None:
             name = next(iter(arguments))
             latent = self.latent[call.active]
@@ -66,8 +68,8 @@ class ParallelBranches(Branches):
         return arguments
 
     def fuse_original(self, _: Any, args: tuple[Any, ...], output: Any) -> Any:
-        """After the denoiser: sorts the rows as the pipeline's guidance expects them, unconditional ones first."""
-        call = self.call
+        """Runs after the denoiser: orders the rows as the pipeline's guidance expects, unconditional ones first."""
+        call = self.denoiser_call
         if call is None or call.total == call.images:
             return output
         unconditional, safe, extra = output[0].split([call.images, call.images, 2 * len(call.active)])
@@ -79,15 +81,15 @@ class ParallelBranches(Branches):
 
         @wraps(stock_step)
         def step(model_output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
-            call = self.call
+            call = self.denoiser_call
             if call is None:
                 return stock_step(model_output, timestep, sample, *args, **kwargs)
             own, original = model_output[: call.images], model_output[: call.images].clone()
             original[call.active] = model_output[call.images :]
             if self.latent is None:
                 self.twin, self.latent = deepcopy(scheduler), sample
-            with _same_noise(kwargs, sample.device) as again:
-                stepped = type(scheduler).step(self.twin, original, timestep, self.latent, *args, **again)
+            with _same_noise(kwargs, sample.device) as copied_kwargs:
+                stepped = type(scheduler).step(self.twin, original, timestep, self.latent, *args, **copied_kwargs)
             self.latent = stepped[0]
             output = stock_step(own, timestep, sample, *args, **kwargs)
             latents = output[0].clone()
@@ -107,7 +109,7 @@ def _check_history(scheduler: Any) -> None:
 
 @contextmanager
 def _same_noise(kwargs: dict[str, Any], device: torch.device) -> Iterator[dict[str, Any]]:
-    """The arguments of a step with clones of its generators; torch's own generator ends as it began."""
+    """A step's arguments with its generators cloned; torch's global generator is restored afterwards."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         generator = kwargs.get("generator")

@@ -1,4 +1,4 @@
-"""When the original prompt takes part and with what weight, counted on a sampler's own timesteps."""
+"""In which steps the original prompt takes part, and with what weight, on a sampler's own timesteps."""
 
 import math
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ SAMPLERS = (
 
 
 class UnsupportedPipelineError(ValueError):
-    """The pipeline or its sampler cannot be served, so nothing is drawn."""
+    """The pipeline or its sampler is not supported, so nothing is drawn."""
 
 
 def fused_steps(tau_gc: float, steps: int) -> int:
-    """k, the number of first steps in which both branches are summed: τ_gc·N, halves rounded to the even number."""
+    """k, the number of first steps in which both branches are summed: τ_gc·N, rounded half to even."""
     return round(tau_gc * steps)
 
 
@@ -41,7 +41,7 @@ def denoiser_rows(steps: int, k: int, guided: bool = True, variant: Variant = "c
 
 
 def weight(wxi: float, step: int, k: int, schedule: Schedule) -> float:
-    """w_ξ at step i < k: constant (the paper's), or rising from w_ξ at step 0 to 1 at step k."""
+    """w_ξ at step i < k: constant (as in the paper), or rising from w_ξ at step 0 to 1 at step k."""
     rise = {"constant": 0.0, "linear": step / k, "cosine": (1 - math.cos(math.pi * step / k)) / 2}[schedule]
     return wxi + (1 - wxi) * rise
 
@@ -49,10 +49,10 @@ def weight(wxi: float, step: int, k: int, schedule: Schedule) -> float:
 class Clock:
     """A sampler's distinct timesteps t_0 > … > t_{N-1}, from pure noise on.
 
-    A timestep at which the sampler calls the denoiser twice (PNDM, Heun) is one step. Where the timesteps are evenly
-    spaced, k = round(τ_gc·N). Where they are not (a shifted flow schedule, Karras or exponential noise levels,
-    timesteps of the caller's own), τ_gc is a fraction of the noise level t/T, of T training timesteps: step i is fused
-    if its middle (t_i + t_{i+1}) / 2T is not below 1 - τ_gc, which on even timesteps would be the same.
+    A timestep at which the sampler calls the denoiser twice (PNDM, Heun) is one step. On evenly spaced timesteps,
+    k = round(τ_gc·N). Otherwise (a shifted flow schedule, Karras or exponential noise levels, the caller's own
+    timesteps), τ_gc is a fraction of the noise level t/T, with T training timesteps: step i is fused if its middle
+    (t_i + t_{i+1}) / 2T is at least 1 - τ_gc, which would give the same k on even timesteps.
     """
 
     def __init__(self, scheduler: Any) -> None:
@@ -61,10 +61,10 @@ class Clock:
         self.counted: dict[float, int] = {}
 
     def step(self, timestep: float) -> int:
-        """Which step a timestep belongs to.
+        """The index of the step at a timestep.
 
         Raises:
-            ValueError: for a timestep that the sampler does not have.
+            ValueError: the sampler does not have that timestep.
         """
         distance, step = (self.times - timestep).abs().min(0)
         if distance > 0.01:
@@ -85,36 +85,36 @@ class Clock:
         return int(((self.times + following) / 2 >= (1 - tau_gc) * self.train_steps).sum())
 
     def original_steps(self, wxi: float, tau_gc: float) -> int:
-        """The steps in which the original costs a row of its own: none where one branch has all the weight."""
+        """The number of steps in which the original costs a row: 0 if one branch has all the weight."""
         return self.fused_steps(tau_gc) if 0.0 < wxi < 1.0 else 0
 
 
 def check_sampler(scheduler: Any) -> None:
-    """Refuses a sampler that dual latents are not known to hold for.
+    """Refuses a sampler for which the method's identities are not tested.
 
     Raises:
-        UnsupportedPipelineError: for one that is not among SAMPLERS, or that clips its prediction.
+        UnsupportedPipelineError: the sampler is not one of SAMPLERS, or clips its prediction.
     """
     name = type(scheduler).__name__
     if not any(ancestor.__name__ in SAMPLERS for ancestor in type(scheduler).__mro__):
         raise UnsupportedPipelineError(
-            f"The sampler {name} is not served; use {', '.join(SAMPLERS)}, e.g. "
+            f"The sampler {name} is not supported; use one of {', '.join(SAMPLERS)}, e.g. "
             "pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)."
         )
     if scheduler.config.get("clip_sample") or scheduler.config.get("thresholding"):
         raise UnsupportedPipelineError(
-            "The sampler clips its prediction, so that a sum of steps is no step of the sum; build it with "
+            "The sampler clips its prediction, so a sum of steps is not the step of the sum; create it with "
             "from_config(pipe.scheduler.config, clip_sample=False, thresholding=False)."
         )
 
 
 def in_unit(values: float | Sequence[float], name: str) -> list[float]:
-    """The values as a list, each in [0, 1].
+    """The values as a list.
 
     Raises:
-        ValueError: where one is not.
+        ValueError: a value is not in [0, 1].
     """
     listed = [float(v) for v in (values if isinstance(values, Sequence) else [values])]
     if not all(0.0 <= v <= 1.0 for v in listed):
-        raise ValueError(f"{name} is {values}; each value lies in [0, 1].")
+        raise ValueError(f"{name} is {values}; each value must be in [0, 1].")
     return listed

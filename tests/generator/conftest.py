@@ -1,6 +1,6 @@
-"""Real pipelines of every family that dual latents serve, tiny and untrained."""
+"""A real pipeline of every family that dual latents support, tiny and untrained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
@@ -36,7 +36,7 @@ def clip_tokenizer() -> CLIPTokenizer:
 
 
 def letter_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a letter, as long as the prompt."""
+    """One token per letter, without padding to a fixed length."""
     pieces = ["<pad>", "<unk>", *LETTERS, " ", "<", "|", ">", "_", "\n"]
     tokenizer = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
@@ -91,16 +91,16 @@ DDIM: dict[str, Any] = {"clip_sample": False, "steps_offset": 1}
 
 @dataclass
 class Tiny:
-    """A pipeline, the arguments its calls need, and how many rows an image takes in each step, if 6 are asked for."""
+    """A pipeline, the arguments of its calls, and what a call with 6 steps does."""
 
     pipe: Any
     arguments: dict[str, Any] = field(default_factory=lambda: {"guidance_scale": 4.0})
-    rows: int = 2
+    rows: int = 2  # per image and step
     networks: tuple[str, ...] = ("unet",)
-    calls_of_networks: int = 1  # each network's, in each step
-    pictures: tuple[str, ...] = ()  # arguments that hold one picture for each prompt
-    steps: int = 6  # that really run
-    each: str = "num_images_per_prompt"
+    calls_of_networks: int = 1  # per step, of all networks
+    pictures: tuple[str, ...] = ()  # arguments with one picture per prompt
+    steps: int = 6  # that run, of the 6
+    images_per_prompt: str = "num_images_per_prompt"  # the argument's name
 
 
 def picture() -> torch.Tensor:
@@ -254,7 +254,7 @@ def wan(boundary_ratio: float | None = None) -> Any:
 
 
 def with_lora(pipe: Any, **targets: str) -> Any:
-    """A LoRA of random weights on the components that are named, saved and loaded as a caller's own would be."""
+    """Puts a LoRA of random weights on the named components, saved and loaded as a user's would be."""
     layers = {}
     for name, target in targets.items():
         network = deepcopy(getattr(pipe, name))
@@ -267,7 +267,7 @@ def with_lora(pipe: Any, **targets: str) -> Any:
 
 
 def with_ip_adapter(pipe: Any) -> Any:
-    """An IP-Adapter of random weights, which takes image embeddings (pictures, 1, 16)."""
+    """Adds an IP-Adapter of random weights, which takes image embeddings (pictures, 1, 16)."""
     if flux := hasattr(pipe, "transformer"):
         shapes = [(32, 16) for name in pipe.transformer.attn_processors if not name.startswith("single")]
         places, folder = range(len(shapes)), {"image_encoder_pretrained_model_name_or_path": None}
@@ -290,14 +290,14 @@ def with_ip_adapter(pipe: Any) -> Any:
     return pipe
 
 
-def embedded() -> tuple[torch.Tensor, torch.Tensor]:
-    """What an IP-Adapter is told of no picture, and of a picture."""
+def image_embeds() -> tuple[torch.Tensor, torch.Tensor]:
+    """An IP-Adapter's embeddings for no picture, and for a picture."""
     embedding = torch.randn(1, 1, 16, generator=torch.Generator().manual_seed(6))
     return torch.zeros_like(embedding), embedding
 
 
-def seen(**more: Any) -> dict[str, Any]:
-    return guided(ip_adapter_image_embeds=[torch.cat(embedded())], **more)
+def with_picture(**more: Any) -> dict[str, Any]:
+    return guided(ip_adapter_image_embeds=[torch.cat(image_embeds())], **more)
 
 
 DIT = ("transformer",)
@@ -308,7 +308,7 @@ WAN: dict[str, Any] = guided(height=16, width=16, num_frames=5, max_sequence_len
 TINY: dict[str, Callable[[], Tiny]] = {
     "SD 1.x": lambda: Tiny(stable_diffusion()),
     "SD 1.x, LoRA": lambda: Tiny(with_lora(stable_diffusion(), unet=".*to_[qkv]", text_encoder=".*[qkv]_proj")),
-    "SD 1.x, IP-Adapter": lambda: Tiny(with_ip_adapter(stable_diffusion()), seen()),
+    "SD 1.x, IP-Adapter": lambda: Tiny(with_ip_adapter(stable_diffusion()), with_picture()),
     "SD 2.x": lambda: Tiny(stable_diffusion(prediction_type="v_prediction")),
     "SD image to image": lambda: Tiny(stable_diffusion("Img2Img"), img2img(), pictures=("image",), steps=4),
     "SD inpainting": lambda: Tiny(stable_diffusion("Inpaint"), inpaint(), pictures=("image", "mask_image")),
@@ -324,7 +324,7 @@ TINY: dict[str, Callable[[], Tiny]] = {
     ),
     "SDXL": lambda: Tiny(stable_diffusion_xl()),
     "SDXL, LoRA": lambda: Tiny(with_lora(stable_diffusion_xl(), unet=".*to_[qkv]")),
-    "SDXL, IP-Adapter": lambda: Tiny(with_ip_adapter(stable_diffusion_xl()), seen()),
+    "SDXL, IP-Adapter": lambda: Tiny(with_ip_adapter(stable_diffusion_xl()), with_picture()),
     "SDXL image to image": lambda: Tiny(stable_diffusion_xl("Img2Img"), img2img(), pictures=("image",), steps=4),
     "SDXL inpainting": lambda: Tiny(stable_diffusion_xl("Inpaint"), inpaint(), pictures=("image", "mask_image")),
     "SDXL ControlNet": lambda: Tiny(
@@ -335,7 +335,7 @@ TINY: dict[str, Callable[[], Tiny]] = {
         pictures=("image",),
     ),
     "AnimateDiff": lambda: Tiny(animate_diff(), guided(num_frames=3, **SMALL)),
-    "AnimateDiff, IP-Adapter": lambda: Tiny(with_ip_adapter(animate_diff()), seen(num_frames=3, **SMALL)),
+    "AnimateDiff, IP-Adapter": lambda: Tiny(with_ip_adapter(animate_diff()), with_picture(num_frames=3, **SMALL)),
     "SD 3": lambda: Tiny(stable_diffusion_3(), guided(**SMALL, max_sequence_length=TOKENS), networks=DIT),
     "FLUX": lambda: Tiny(
         flux(guidance_embeds=True), {"guidance_scale": 3.5, "max_sequence_length": 32} | SMALL, rows=1, networks=DIT
@@ -352,7 +352,7 @@ TINY: dict[str, Callable[[], Tiny]] = {
     "FLUX, guided, IP-Adapter": lambda: Tiny(
         with_ip_adapter(flux(guidance_embeds=False)),
         {"true_cfg_scale": 4.0, "max_sequence_length": 32}
-        | dict(zip(["negative_ip_adapter_image_embeds", "ip_adapter_image_embeds"], embedded(), strict=True))
+        | dict(zip(["negative_ip_adapter_image_embeds", "ip_adapter_image_embeds"], image_embeds(), strict=True))
         | BAD
         | SMALL,
         networks=DIT,
@@ -366,9 +366,12 @@ TINY: dict[str, Callable[[], Tiny]] = {
     ),
     "Qwen-Image": lambda: Tiny(qwen_image(), {"true_cfg_scale": 4.0} | BAD | SMALL, networks=DIT),
     "Z-Image": lambda: Tiny(z_image(), guided(**SMALL, max_sequence_length=TOKENS), networks=DIT),
-    "Wan": lambda: Tiny(wan(), WAN, networks=DIT, each="num_videos_per_prompt"),
+    "Wan": lambda: Tiny(wan(), WAN, networks=DIT, images_per_prompt="num_videos_per_prompt"),
     "Wan 2.2": lambda: Tiny(
-        wan(boundary_ratio=0.8), WAN, networks=("transformer", "transformer_2"), each="num_videos_per_prompt"
+        wan(boundary_ratio=0.8),
+        WAN,
+        networks=("transformer", "transformer_2"),
+        images_per_prompt="num_videos_per_prompt",
     ),
 }
 
@@ -385,7 +388,20 @@ def tiny_of() -> Callable[[str], Tiny]:
     return make
 
 
-@pytest.fixture(params=TINY)
+# One U-Net, one transformer, and one family for each other way of guiding and of passing conditions.
+QUICK = ("SD 1.x", "SD ControlNet", "FLUX, guided", "Qwen-Image", "Z-Image")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny networks gain nothing from more threads, and lose much on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(params=[pytest.param(name, marks=() if name in QUICK else pytest.mark.all) for name in TINY])
 def tiny(request: pytest.FixtureRequest) -> Tiny:
     return make(request.param)
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from agent.api.app import create_app
-from generator.server import create_app as create_worker
+from generator.app import create_app as create_worker
 from generator.worker import Worker
 
 

@@ -8,8 +8,9 @@ import pytest
 from generator.demo_model.classifier import hybrid
 from generator.demo_model.detector import demo_detector, swimsuit_detector, written_out
 from generator.demo_model.scenes import ATTRIBUTES, Scene, draw
-from generator.last_look import Blocked, draw_seen
-from generator.pipeline import Drawing, load, plan
+from generator.last_look import Blocked, draw_checked
+from generator.models import load
+from generator.pipeline import DrawnPicture, plan
 from propriety.drawing import DrawRequest, Knobs
 from propriety.pictures.detector import THRESHOLD, Detector, look
 
@@ -103,10 +104,10 @@ def test_a_gun_that_is_drawn_nonetheless_is_drawn_again_without(detector: Detect
         update={"wxi": 0.0, "seed": 3, "stronger": [Knobs(wxi=0.95, tau_gc=0.1)]}
     )
     pipe = load("demo")
-    (drawing,) = draw_seen(pipe, detector, plan(pipe, asked))
-    assert isinstance(drawing, Drawing)
-    assert (drawing.parameters.wxi, drawing.parameters.prompt) == (0.95, asked.safe_prompt)
-    (blocked,) = draw_seen(pipe, detector, plan(pipe, asked.model_copy(update={"stronger": []})))
+    (picture,) = draw_checked(pipe, detector, plan(pipe, asked))
+    assert isinstance(picture, DrawnPicture)
+    assert (picture.parameters.wxi, picture.parameters.prompt) == (0.95, asked.safe_prompt)
+    (blocked,) = draw_checked(pipe, detector, plan(pipe, asked.model_copy(update={"stronger": []})))
     assert isinstance(blocked, Blocked)
 
 

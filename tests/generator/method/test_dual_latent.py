@@ -24,7 +24,7 @@ def either(pipe: Any, request: pytest.FixtureRequest) -> Any:
 
 
 def draw(pipe: Any, prompt: Any, seeds: int | list[int] = 0, **kwargs: Any) -> Tensor:
-    """Latents of one drawing."""
+    """The latents that one call draws."""
     seeds = [seeds] if isinstance(seeds, int) else seeds
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     arguments = {"num_inference_steps": STEPS, "guidance_scale": 4.0, "output_type": "latent"} | kwargs
@@ -33,7 +33,7 @@ def draw(pipe: Any, prompt: Any, seeds: int | list[int] = 0, **kwargs: Any) -> T
 
 
 def rows(pipe: Any) -> tuple[list[int], Any]:
-    """Counts the rows of each denoiser call, inside the denoiser."""
+    """Records the rows of each denoiser call, inside the denoiser."""
     seen: list[int] = []
     return seen, pipe.unet.conv_in.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[0]))
 
@@ -58,14 +58,14 @@ def test_the_sum_of_stepped_latents_is_the_step_of_the_summed_predictions(sample
     torch.testing.assert_close(step(fuse(original, safe, wxi)), summed, rtol=1e-6, atol=1e-6)
 
 
-def test_without_weight_on_the_safe_prompt_the_stock_pipeline_draws(either: Any) -> None:
+def test_with_wxi_0_the_stock_pipeline_draws_the_original(either: Any) -> None:
     expected = draw(either, X)
     with dual_latent(either, XI, wxi=0.0, tau_gc=0.5):
         assert torch.equal(draw(either, X), expected)
 
 
 @pytest.mark.parametrize(("wxi", "tau_gc"), [(1.0, 0.5), (0.5, 0.0)])
-def test_without_weight_or_time_for_the_original_the_safe_prompt_is_drawn(
+def test_with_wxi_1_or_tau_gc_0_the_stock_pipeline_draws_the_safe_prompt(
     either: Any, wxi: float, tau_gc: float
 ) -> None:
     expected = draw(either, XI)
@@ -73,7 +73,7 @@ def test_without_weight_or_time_for_the_original_the_safe_prompt_is_drawn(
         assert torch.equal(draw(either, X), expected)
 
 
-def test_the_original_branch_is_dropped_after_k_steps(either: Any) -> None:
+def test_the_original_s_row_leaves_after_k_steps(either: Any) -> None:
     plain, counter = rows(either)
     draw(either, X)
     counter.remove()
@@ -92,7 +92,7 @@ def test_both_prompts_change_the_picture(either: Any) -> None:
     assert not torch.allclose(dual, draw(either, XI))
 
 
-def test_each_sample_of_a_batch_has_its_own_weights_and_its_own_end(either: Any) -> None:
+def test_each_sample_of_a_batch_has_its_own_wxi_and_k(either: Any) -> None:
     prompts, safe = ["wine", "gun", "knife", "sun"], ["juice", "flower", "spoon", "moon"]
     wxi, tau, seeds = [0.5, 0.0, 0.75, 1.0], [0.2, 0.5, 0.5, 0.5], [1, 2, 3, 4]
     seen, counter = rows(either)
@@ -123,7 +123,7 @@ def test_several_images_of_a_prompt_share_its_safe_prompt(either: Any) -> None:
     torch.testing.assert_close(images[1::2], pairs, rtol=1e-4, atol=1e-4)
 
 
-def test_negative_prompts_and_embeddings_keep_their_meaning(either: Any) -> None:
+def test_negative_prompts_and_embeddings_work_as_usual(either: Any) -> None:
     embeds, _ = either.encode_prompt(X, "cpu", 1, False)
     safe, _ = either.encode_prompt(XI, "cpu", 1, False)
     with dual_latent(either, XI, wxi=0.5, tau_gc=0.5):
@@ -159,9 +159,9 @@ def test_an_exception_leaves_the_pipeline_as_it_was(pipe: Any) -> None:
     expected = draw(pipe, X)
 
     def fail(*_: Any) -> dict[str, Tensor]:
-        raise RuntimeError("the caller's own")
+        raise RuntimeError("from the callback")
 
-    with pytest.raises(RuntimeError, match="own"), dual_latent(pipe, XI, wxi=0.5, tau_gc=0.5):
+    with pytest.raises(RuntimeError, match="from the callback"), dual_latent(pipe, XI, wxi=0.5, tau_gc=0.5):
         draw(pipe, X, callback_on_step_end=fail)
     assert "encode_prompt" not in vars(pipe)
     assert not pipe.unet._forward_pre_hooks
@@ -178,7 +178,7 @@ def test_a_lost_hook_draws_the_safe_prompt(pipe: Any) -> None:
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_a_rising_weight_stays_nearer_to_the_safe_prompt(pipe: Any, schedule: Any) -> None:
+def test_a_rising_weight_stays_closer_to_the_safe_prompt(pipe: Any, schedule: Any) -> None:
     safe = draw(pipe, XI)
     with dual_latent(pipe, XI, wxi=0.25, tau_gc=0.5):
         constant = draw(pipe, X)
@@ -190,20 +190,20 @@ def test_a_rising_weight_stays_nearer_to_the_safe_prompt(pipe: Any, schedule: An
     assert 0 < (rising - safe).norm() < (constant - safe).norm()
 
 
-def test_a_callback_that_puts_the_original_back_is_refused(pipe: Any) -> None:
+def test_a_callback_that_restores_the_original_is_refused(pipe: Any) -> None:
     original = torch.cat(pipe.encode_prompt(X, "cpu", 1, True)[::-1])
 
-    def put_back(*_: Any) -> dict[str, Tensor]:
+    def restore(*_: Any) -> dict[str, Tensor]:
         return {"prompt_embeds": original}
 
     with (
         dual_latent(pipe, XI, wxi=0.5, tau_gc=0.2),
         pytest.raises(UnsupportedPipelineError, match="another condition than encode_prompt returned"),
     ):
-        draw(pipe, X, callback_on_step_end=put_back)
+        draw(pipe, X, callback_on_step_end=restore)
 
 
-def test_a_pipeline_that_does_not_encode_is_refused(pipe: Any) -> None:
+def test_a_pipeline_that_does_not_encode_its_prompt_is_refused(pipe: Any) -> None:
     embeds = torch.cat(pipe.encode_prompt(X, "cpu", 1, True)[::-1])
     with dual_latent(pipe, XI, wxi=0.5, tau_gc=0.2):
         draw(pipe, XI)
@@ -215,7 +215,7 @@ def test_a_pipeline_that_does_not_encode_is_refused(pipe: Any) -> None:
 @pytest.mark.parametrize(
     ("wxi", "tau_gc", "message"), [(1.5, 0.1, "wxi"), (0.5, -0.1, "tau_gc"), (float("nan"), 0.1, "wxi")]
 )
-def test_numbers_out_of_range_are_refused(pipe: Any, wxi: float, tau_gc: float, message: str) -> None:
+def test_wxi_and_tau_gc_out_of_range_are_refused(pipe: Any, wxi: float, tau_gc: float, message: str) -> None:
     with pytest.raises(ValueError, match=message), dual_latent(pipe, XI, wxi, tau_gc):
         pass
 
@@ -227,16 +227,16 @@ def test_lengths_that_do_not_match_the_prompts_are_refused(pipe: Any, what: dict
         draw(pipe, [X, X, X], [1, 2, 3])
 
 
-def test_a_sampler_that_is_not_served_is_refused_by_name(pipe: Any) -> None:
+def test_unsupported_samplers_and_pipelines_are_refused_by_name(pipe: Any) -> None:
     ddim = pipe.scheduler
     with dual_latent(pipe, XI, wxi=0.5, tau_gc=0.1):
         pipe.scheduler = LMSDiscreteScheduler.from_config(ddim.config)
-        with pytest.raises(UnsupportedPipelineError, match="LMSDiscreteScheduler is not served; use DDIMScheduler"):
+        with pytest.raises(UnsupportedPipelineError, match="LMSDiscreteScheduler is not supported; use one of DDIM"):
             draw(pipe, X)
     pipe.scheduler = DDIMScheduler.from_config(ddim.config, clip_sample=True)
     with pytest.raises(UnsupportedPipelineError, match="clip"), dual_latent(pipe, XI, wxi=0.5, tau_gc=0.1):
         pass
-    with pytest.raises(UnsupportedPipelineError, match="str is not served"), dual_latent("sd", XI, 0.5, 0.1):
+    with pytest.raises(UnsupportedPipelineError, match="str is not supported"), dual_latent("sd", XI, 0.5, 0.1):
         pass
 
 

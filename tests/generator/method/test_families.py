@@ -1,4 +1,4 @@
-"""The identities of the method, on a real pipeline of each family."""
+"""The identities of the method, on a real pipeline of each family. `make test-all` covers all families."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ X, XI = "wine", "some juice"
 
 
 def draw(tiny: Any, prompt: Any, seeds: tuple[int, ...] = (0,), **more: Any) -> Tensor:
-    """Latents of one drawing."""
+    """The latents that one call draws."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     arguments = {"num_inference_steps": STEPS, "output_type": "latent", "return_dict": False} | tiny.arguments | more
     if isinstance(prompt, list):
@@ -28,7 +28,7 @@ def draw(tiny: Any, prompt: Any, seeds: tuple[int, ...] = (0,), **more: Any) -> 
 
 
 def count_rows(tiny: Any) -> list[int]:
-    """Counts the rows of each call of each network, as the hooks before leave them."""
+    """Records the rows of each call of each network, with those that the method adds."""
     seen: list[int] = []
     for name in tiny.networks:
         getattr(tiny.pipe, name).register_forward_pre_hook(
@@ -38,7 +38,7 @@ def count_rows(tiny: Any) -> list[int]:
 
 
 def fused_steps_that_run(tiny: Any) -> int:
-    """k at τ_gc = .5, less the steps that image to image leaves out."""
+    """k at τ_gc = .5, minus the steps that image to image skips."""
     return Clock(tiny.pipe.scheduler).fused_steps(0.5) - (STEPS - tiny.steps)
 
 
@@ -46,17 +46,17 @@ def close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().mean()))
 
 
-def parallel_is_served(tiny: Any) -> bool:
+def supports_parallel(tiny: Any) -> bool:
     return not family_of(tiny.pipe).no_parallel and "UniPC" not in type(tiny.pipe.scheduler).__name__
 
 
-def test_without_weight_on_the_safe_prompt_the_stock_pipeline_draws(tiny: Any) -> None:
+def test_with_wxi_0_the_stock_pipeline_draws_the_original(tiny: Any) -> None:
     expected = draw(tiny, X)
     with dual_latent(tiny.pipe, XI, wxi=0.0, tau_gc=0.5):
         assert torch.equal(draw(tiny, X), expected)
 
 
-def test_without_weight_or_time_for_the_original_the_safe_prompt_is_drawn(tiny: Any) -> None:
+def test_with_wxi_1_or_tau_gc_0_the_stock_pipeline_draws_the_safe_prompt(tiny: Any) -> None:
     expected = draw(tiny, XI)
     assert not close(expected, draw(tiny, X))
     for wxi, tau_gc in [(1.0, 0.5), (0.5, 0.0)]:
@@ -64,7 +64,7 @@ def test_without_weight_or_time_for_the_original_the_safe_prompt_is_drawn(tiny: 
             assert torch.equal(draw(tiny, X), expected)
 
 
-def test_only_the_fused_steps_cost_more_rows(tiny: Any) -> None:
+def test_only_fused_steps_cost_more_rows(tiny: Any) -> None:
     with dual_latent(tiny.pipe, XI, wxi=0.75, tau_gc=0.5):
         seen = count_rows(tiny)
         draw(tiny, X)
@@ -73,7 +73,7 @@ def test_only_the_fused_steps_cost_more_rows(tiny: Any) -> None:
     assert sum(seen) == tiny.calls_of_networks * (tiny.rows * tiny.steps + k)
 
 
-def test_exchanging_the_prompts_and_their_weights_draws_the_same(tiny: Any) -> None:
+def test_swapping_the_prompts_and_their_weights_draws_the_same(tiny: Any) -> None:
     with dual_latent(tiny.pipe, XI, wxi=0.3, tau_gc=1.0):
         one = draw(tiny, X)
     with dual_latent(tiny.pipe, X, wxi=0.7, tau_gc=1.0):
@@ -84,8 +84,8 @@ def test_exchanging_the_prompts_and_their_weights_draws_the_same(tiny: Any) -> N
 
 
 @pytest.mark.parametrize("variant", ["coupled", "parallel"])
-def test_a_picture_is_the_same_alone_and_in_company(tiny: Any, variant: Any) -> None:
-    if variant == "parallel" and not parallel_is_served(tiny):
+def test_a_picture_is_the_same_alone_and_in_a_batch(tiny: Any, variant: Any) -> None:
+    if variant == "parallel" and not supports_parallel(tiny):
         with pytest.raises(UnsupportedPipelineError, match="parallel"), dual_latent(tiny.pipe, XI, 0.5, 0.5, variant):
             pass
         return
@@ -101,7 +101,7 @@ def test_a_picture_is_the_same_alone_and_in_company(tiny: Any, variant: Any) -> 
 
 
 def test_the_parallel_variant_costs_a_second_unconditional_row(tiny: Any) -> None:
-    if not parallel_is_served(tiny):
+    if not supports_parallel(tiny):
         return
     with dual_latent(tiny.pipe, XI, 0.75, 0.5, "parallel"):
         seen = count_rows(tiny)
@@ -112,19 +112,19 @@ def test_the_parallel_variant_costs_a_second_unconditional_row(tiny: Any) -> Non
 
 def test_several_images_of_a_prompt_share_its_safe_prompt(tiny: Any) -> None:
     if isinstance(tiny.pipe, AnimateDiffPipeline):
-        return  # it draws one video a prompt, whatever num_videos_per_prompt
+        return  # it ignores num_videos_per_prompt
     with dual_latent(tiny.pipe, XI, 0.5, 0.5):
-        together = draw(tiny, X, (1, 2), **{tiny.each: 2})
+        together = draw(tiny, X, (1, 2), **{tiny.images_per_prompt: 2})
         assert close(together[1], draw(tiny, X, (2,))[0])
 
 
-def test_a_controlnet_that_guesses_is_refused(tiny_of: Any) -> None:
+def test_guess_mode_of_a_controlnet_is_refused(tiny_of: Any) -> None:
     tiny = tiny_of("SD ControlNet")
     with dual_latent(tiny.pipe, XI, 0.5, 0.5), pytest.raises(UnsupportedPipelineError, match="guess_mode"):
         draw(tiny, X, guess_mode=True)
 
 
-def test_embeddings_that_never_pass_the_encoder_are_refused(tiny_of: Any) -> None:
+def test_embeddings_that_bypass_the_encoder_are_refused(tiny_of: Any) -> None:
     tiny = tiny_of("Z-Image")
     embeds, negative = tiny.pipe.encode_prompt([X], "cpu")
     with (
@@ -134,7 +134,7 @@ def test_embeddings_that_never_pass_the_encoder_are_refused(tiny_of: Any) -> Non
         draw(tiny, None, prompt_embeds=embeds, negative_prompt_embeds=negative)
 
 
-def test_a_negative_prompt_that_equals_the_safe_one_stays_apart(tiny_of: Any) -> None:
+def test_a_negative_prompt_may_equal_the_safe_prompt(tiny_of: Any) -> None:
     tiny = tiny_of("FLUX, guided")
     with dual_latent(tiny.pipe, XI, 0.5, 1.0):
         texts = draw(tiny, X, negative_prompt=XI)
@@ -146,7 +146,7 @@ def test_a_negative_prompt_that_equals_the_safe_one_stays_apart(tiny_of: Any) ->
     assert not close(texts, draw(tiny, XI, negative_prompt=XI))
 
 
-def test_safe_embeddings_go_by_the_names_of_the_pipelines_encoder(tiny_of: Any) -> None:
+def test_the_safe_prompt_may_be_embeddings(tiny_of: Any) -> None:
     tiny = tiny_of("FLUX")
     embeds, pooled, _ = tiny.pipe.encode_prompt(XI, None, "cpu", max_sequence_length=32)
     with dual_latent(tiny.pipe, XI, 0.5, 0.5):
@@ -155,7 +155,7 @@ def test_safe_embeddings_go_by_the_names_of_the_pipelines_encoder(tiny_of: Any) 
         assert close(draw(tiny, X), expected)
 
 
-def test_free_noise_and_free_init_are_refused_where_they_would_undo_the_method(tiny_of: Any) -> None:
+def test_free_noise_and_free_init_are_refused_if_they_would_undo_the_method(tiny_of: Any) -> None:
     tiny = tiny_of("AnimateDiff")
     tiny.pipe.enable_free_init(num_iters=2)
     with dual_latent(tiny.pipe, XI, 0.5, 0.5, "parallel"), pytest.raises(UnsupportedPipelineError, match="FreeInit"):

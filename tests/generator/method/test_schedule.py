@@ -13,30 +13,30 @@ def clock(sampler: Any, steps: int = 20) -> Clock:
     return Clock(sampler)
 
 
-def test_the_fused_steps_are_the_rounded_fraction() -> None:
+def test_k_is_the_rounded_fraction_of_the_steps() -> None:
     assert [fused_steps(tau, 25) for tau in (0, 0.1, 0.2, 0.3, 1)] == [0, 2, 5, 8, 25]
 
 
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
 @pytest.mark.parametrize("steps", [7, 20, 30])
-def test_on_even_timesteps_the_fraction_is_of_the_steps(spacing: str, steps: int) -> None:
+def test_on_even_timesteps_tau_gc_is_a_fraction_of_the_steps(spacing: str, steps: int) -> None:
     for sampler in (DDIMScheduler(timestep_spacing=spacing), EulerDiscreteScheduler(timestep_spacing=spacing)):
-        found = [clock(sampler, steps).fused_steps(tau) for tau in (0, 0.1, 0.33, 0.5, 1)]
-        assert found == [round(tau * steps) for tau in (0, 0.1, 0.33, 0.5, 1)]
+        ks = [clock(sampler, steps).fused_steps(tau) for tau in (0, 0.1, 0.33, 0.5, 1)]
+        assert ks == [round(tau * steps) for tau in (0, 0.1, 0.33, 0.5, 1)]
 
 
-def test_an_unshifted_flow_schedule_counts_steps_and_a_shifted_one_the_noise_level() -> None:
+def test_tau_gc_counts_steps_on_an_unshifted_flow_schedule_and_noise_on_a_shifted_one() -> None:
     taus = (0, 0.1, 0.2, 0.5, 1)
     assert [clock(FlowMatchEulerDiscreteScheduler()).fused_steps(tau) for tau in taus] == [0, 2, 4, 10, 20]
     shifted = clock(FlowMatchEulerDiscreteScheduler(shift=3.0))
-    found = [shifted.fused_steps(tau) for tau in taus]
-    assert found == [0, 5, 8, 14, 20]
-    for tau, k in zip(taus[1:4], found[1:4], strict=True):
+    ks = [shifted.fused_steps(tau) for tau in taus]
+    assert ks == [0, 5, 8, 14, 20]
+    for tau, k in zip(taus[1:4], ks[1:4], strict=True):
         level = shifted.times / 1000
         assert (level[k - 1] + level[k]) / 2 >= 1 - tau > (level[k] + level[k + 1]) / 2
 
 
-def test_karras_noise_levels_are_counted_in_training_time() -> None:
+def test_on_karras_noise_levels_tau_gc_counts_training_time() -> None:
     karras = clock(EulerDiscreteScheduler(use_karras_sigmas=True))
     k = karras.fused_steps(0.2)
     assert k not in (0, 4)
@@ -58,7 +58,7 @@ def test_the_weight_of_the_safe_prompt_may_rise_to_one() -> None:
     assert cosine == pytest.approx([0.5, 0.5732, 0.75, 0.9268], abs=1e-4)
 
 
-def test_rows_are_counted_as_the_design_says() -> None:
+def test_rows_are_counted_as_documented() -> None:
     assert denoiser_rows(25, 5) == 2 * 25 + 5
     assert denoiser_rows(25, 5, guided=False) == 25 + 5
     assert denoiser_rows(25, 5, variant="parallel") == 2 * 25 + 2 * 5

@@ -1,4 +1,4 @@
-"""The identities of the method, for each sampler, on a real Stable Diffusion pipeline."""
+"""The identities of the method for each sampler, on a real Stable Diffusion pipeline."""
 
 import warnings
 from copy import deepcopy
@@ -28,10 +28,12 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "LCM": (diffusers.LCMScheduler, {}),
     "Heun": (diffusers.HeunDiscreteScheduler, {}),
 }
-MULTISTEP = {"PNDM", "DPM++ 2M", "DPM++ SDE", "UniPC", "Heun"}  # samplers that look back to predictions before k
+MULTISTEP = {"PNDM", "DPM++ 2M", "DPM++ SDE", "UniPC", "Heun"}  # they reuse earlier predictions, also after k
+# A plain sampler; with noise; with a history; with two calls per timestep; and the one that "parallel" refuses.
+QUICK = ("DDIM", "Euler ancestral", "DPM++ 2M", "PNDM", "UniPC")
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=[pytest.param(name, marks=() if name in QUICK else pytest.mark.all) for name in CASES])
 def sampled(pipe: Any, request: pytest.FixtureRequest) -> Any:
     sampler, options = CASES[request.param]
     config = {key: value for key, value in pipe.scheduler.config.items() if key != "clip_sample"}
@@ -48,7 +50,7 @@ def draw(pipe: Any, prompt: Any, seeds: tuple[int, ...] = (0,), **more: Any) -> 
 
 
 def written_out(pipe: Any, variant: str, wxi: float, tau_gc: float) -> Tensor:
-    """The method as its equations say it: two branches, each with a sampler of its own, and a sum of latents."""
+    """The method's equations written out: two branches, a sampler for each, and a sum of latents."""
     conditions = {prompt: torch.cat(pipe.encode_prompt(prompt, "cpu", 1, True)[::-1]) for prompt in (X, XI)}
     samplers = {prompt: deepcopy(pipe.scheduler) for prompt in (X, XI)}
     noises = {prompt: torch.Generator().manual_seed(0) for prompt in (X, XI)}
@@ -63,7 +65,7 @@ def written_out(pipe: Any, variant: str, wxi: float, tau_gc: float) -> Tensor:
         sampler = samplers[prompt]
         sample = sampler.scale_model_input(torch.cat([latents[prompt]] * 2), t)
         unconditional, text = pipe.unet(sample, t, conditions[prompt], return_dict=False)[0].chunk(2)
-        pipe.scheduler = sampler  # which arguments a step takes is for the pipeline to say
+        pipe.scheduler = sampler  # the pipeline knows which arguments its sampler's step takes
         extra = pipe.prepare_extra_step_kwargs(noises[prompt], 0.0)
         stepped: Tensor = sampler.step(
             unconditional + 4.0 * (text - unconditional), t, latents[prompt], **extra, return_dict=False
@@ -104,7 +106,7 @@ def test_the_pipeline_draws_the_parallel_sum_of_latents(sampled: Any) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a_sum_of_steps_is_the_step_of_the_sum_histories_included(name: str) -> None:
+def test_a_sum_of_steps_is_the_step_of_the_sum_with_histories(name: str) -> None:
     options = {"DDIMScheduler": {"clip_sample": False}, "PNDMScheduler": {"skip_prk_steps": True}}.get(name, {})
     samplers = [getattr(diffusers, name)(**options) for _ in range(3)]
     for sampler in samplers:
@@ -124,7 +126,7 @@ def test_a_sum_of_steps_is_the_step_of_the_sum_histories_included(name: str) -> 
         z = stepped[2]
 
 
-def test_where_one_prompt_has_all_the_weight_the_stock_pipeline_draws(sampled: Any) -> None:
+def test_if_one_prompt_has_all_the_weight_the_stock_pipeline_draws_it(sampled: Any) -> None:
     plain, safe = draw(sampled, X), draw(sampled, XI)
     for variant in ["coupled"] if sampled.case == "UniPC" else ["coupled", "parallel"]:
         for wxi, tau_gc, expected in [(0.0, 0.5, plain), (1.0, 0.5, safe), (0.5, 0.0, safe)]:
@@ -132,7 +134,7 @@ def test_where_one_prompt_has_all_the_weight_the_stock_pipeline_draws(sampled: A
                 assert torch.equal(draw(sampled, X), expected)
 
 
-def test_a_timestep_that_is_called_twice_is_one_step(sampled: Any) -> None:
+def test_two_denoiser_calls_at_one_timestep_are_one_step(sampled: Any) -> None:
     seen: list[int] = []
     with dual_latent(sampled, XI, wxi=0.75, tau_gc=0.5):
         sampled.unet.conv_in.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
@@ -143,7 +145,7 @@ def test_a_timestep_that_is_called_twice_is_one_step(sampled: Any) -> None:
     assert 0 < k < len(clock.times)
 
 
-def test_noise_is_the_same_alone_and_in_company(sampled: Any) -> None:
+def test_noise_is_the_same_alone_and_in_a_batch(sampled: Any) -> None:
     with dual_latent(sampled, [XI, "moon"], [0.5, 0.75], [0.5, 0.75]):
         together = draw(sampled, [X, "sun"], (1, 2))
     with dual_latent(sampled, "moon", 0.75, 0.75):
@@ -151,7 +153,7 @@ def test_noise_is_the_same_alone_and_in_company(sampled: Any) -> None:
     torch.testing.assert_close(together[1], alone[0], rtol=1e-3, atol=1e-3)
 
 
-def test_the_callers_generator_goes_on_as_it_would_without_a_second_branch(pipe: Any) -> None:
+def test_the_caller_s_generator_ends_in_the_same_state_as_without_the_method(pipe: Any) -> None:
     pipe.scheduler = diffusers.EulerAncestralDiscreteScheduler.from_config(pipe.scheduler.config)
     for seeded in (True, False):
         generator = torch.Generator() if seeded else torch.random.default_generator

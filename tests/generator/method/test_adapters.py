@@ -1,4 +1,4 @@
-"""LoRA and IP-Adapter: how strongly they act, and that they act on both prompts; the identities are the families'."""
+"""LoRA and IP-Adapter: they act on both prompts, as strongly as they should. test_families.py has the identities."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ VARIANTS = ["coupled", "parallel"]
 
 
 def draw(tiny: Any, prompt: str, **more: Any) -> Tensor:
-    """Latents of one drawing."""
+    """The latents that one call draws."""
     arguments = {"num_inference_steps": STEPS, "output_type": "latent", "return_dict": False} | tiny.arguments | more
     latents: Tensor = tiny.pipe(prompt, generator=torch.Generator().manual_seed(0), **arguments)[0]
     return latents
@@ -29,30 +29,34 @@ def close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().mean()))
 
 
-@pytest.fixture(params=["SD 1.x, LoRA", "SDXL, LoRA", "FLUX, LoRA"])
+def quick_first(*names: str) -> list[Any]:
+    return [pytest.param(name, marks=pytest.mark.all if i else ()) for i, name in enumerate(names)]
+
+
+@pytest.fixture(params=quick_first("SD 1.x, LoRA", "SDXL, LoRA", "FLUX, LoRA"))
 def with_lora(request: pytest.FixtureRequest, tiny_of: Any) -> Any:
     return tiny_of(request.param)
 
 
-@pytest.fixture(params=["SD 1.x, IP-Adapter", "SDXL, IP-Adapter", "AnimateDiff, IP-Adapter"])
+@pytest.fixture(params=quick_first("SD 1.x, IP-Adapter", "SDXL, IP-Adapter", "AnimateDiff, IP-Adapter"))
 def with_ip_adapter(request: pytest.FixtureRequest, tiny_of: Any) -> Any:
     return tiny_of(request.param)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_lora_acts_as_strongly_as_the_call_says(with_lora: Any, variant: Any) -> None:
+def test_a_lora_has_the_scale_of_the_call(with_lora: Any, variant: Any) -> None:
     name = "joint_attention_kwargs" if hasattr(with_lora.pipe, "transformer") else "cross_attention_kwargs"
-    none, half = {name: {"scale": 0.0}}, {name: {"scale": 0.5}}
+    off, half = {name: {"scale": 0.0}}, {name: {"scale": 0.5}}
     assert torch.equal(dual(with_lora, wxi=0.0, variant=variant, **half), draw(with_lora, X, **half))
     assert torch.equal(dual(with_lora, tau_gc=0.0, variant=variant, **half), draw(with_lora, XI, **half))
-    whole, halved, without = (dual(with_lora, variant, **how) for how in ({}, half, none))
+    whole, halved, without = (dual(with_lora, variant, **scale) for scale in ({}, half, off))
     assert not close(halved, whole)
     assert not close(halved, without)
     with_lora.pipe.unload_lora_weights()
     assert close(dual(with_lora, variant), without)
 
 
-def test_a_lora_of_the_text_encoder_reaches_both_prompts(tiny_of: Any) -> None:
+def test_a_lora_of_the_text_encoder_acts_on_both_prompts(tiny_of: Any) -> None:
     tiny = tiny_of("SD 1.x, LoRA")
     once = {"num_inference_steps": 1}
     tiny.pipe.unet.disable_adapters()
@@ -63,7 +67,7 @@ def test_a_lora_of_the_text_encoder_reaches_both_prompts(tiny_of: Any) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_an_ip_adapters_picture_goes_to_both_prompts(with_ip_adapter: Any, variant: Any) -> None:
+def test_an_ip_adapter_s_picture_acts_on_both_prompts(with_ip_adapter: Any, variant: Any) -> None:
     once = {"num_inference_steps": 1}
     both = dual(with_ip_adapter, variant, tau_gc=1.0, **once)
     assert close(both, 0.5 * draw(with_ip_adapter, X, **once) + 0.5 * draw(with_ip_adapter, XI, **once))
@@ -77,7 +81,7 @@ def test_an_ip_adapters_picture_goes_to_both_prompts(with_ip_adapter: Any, varia
 
 @pytest.mark.parametrize("guidance_scale", [4.0, 1.0])
 @pytest.mark.parametrize("as_list", [True, False])
-def test_an_ip_adapters_mask_is_one_for_all_rows(tiny_of: Any, as_list: bool, guidance_scale: float) -> None:
+def test_an_ip_adapter_s_mask_applies_to_all_rows(tiny_of: Any, as_list: bool, guidance_scale: float) -> None:
     tiny = tiny_of("SD 1.x, IP-Adapter")
     if guidance_scale == 1.0:
         tiny.arguments["ip_adapter_image_embeds"] = [tiny.arguments["ip_adapter_image_embeds"][0][1:]]
