@@ -1,7 +1,7 @@
-"""`python stand_in_llm.py PORT`: an LLM server that fails on demand, as no real one can be made to.
+"""`python stand_in_llm.py PORT`: an LLM server that fails on demand, in ways that no real one can be made to.
 
-In health it finds nothing wrong with any prompt and words every swap as it is told. `PUT /fault` with a name of FAULTS
-makes it fail from the next question on, with an empty body no more.
+In health it allows every prompt and makes every requested swap. `PUT /fault` with a name of FAULTS as its body makes it
+fail from the next request on; an empty body makes it healthy again.
 """
 
 import json
@@ -18,19 +18,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         self.server.fault = self.body().decode()  # type: ignore[attr-defined]
-        self.answer(b"")
+        self.respond(b"")
 
     def do_POST(self) -> None:
-        asked = json.loads(self.body())
-        FAULTS[self.server.fault](self, completion(asked))  # type: ignore[attr-defined]
+        request = json.loads(self.body())
+        FAULTS[self.server.fault](self, completion(request))  # type: ignore[attr-defined]
 
     def body(self) -> bytes:
         return self.rfile.read(int(self.headers["content-length"]))
 
-    def answer(self, body: bytes, promised: int | None = None, kind: str = "application/json") -> None:
+    def respond(self, body: bytes, announced: int | None = None, kind: str = "application/json") -> None:
         self.send_response(200)
         self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body) if promised is None else promised))
+        self.send_header("content-length", str(len(body) if announced is None else announced))
         self.end_headers()
         self.wfile.write(body)
 
@@ -38,66 +38,66 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def completion(asked: dict[str, Any]) -> dict[str, Any]:
-    last = json.loads(asked["messages"][-1]["content"])
-    edited = last["prompt"].replace(last["remove"], last["instead"]) if "remove" in last else "no"
+def completion(request: dict[str, Any]) -> dict[str, Any]:
+    last = json.loads(request["messages"][-1]["content"])
+    content = last["prompt"].replace(last["remove"], last["instead"]) if "remove" in last else "no"
     top = [{"token": "no", "logprob": -0.01, "bytes": None}, {"token": "yes", "logprob": -4.6, "bytes": None}]
-    told = {"content": [{**top[0], "top_logprobs": top}], "refusal": None} if asked.get("logprobs") else None
-    message = {"role": "assistant", "content": edited}
-    choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": told}
+    logprobs = {"content": [{**top[0], "top_logprobs": top}], "refusal": None} if request.get("logprobs") else None
+    message = {"role": "assistant", "content": content}
+    choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": logprobs}
     return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
 
 
-def well(handler: Handler, told: dict[str, Any]) -> None:
-    handler.answer(json.dumps(told).encode())
+def healthy(handler: Handler, response: dict[str, Any]) -> None:
+    handler.respond(json.dumps(response).encode())
 
 
-def late(handler: Handler, told: dict[str, Any]) -> None:
+def late(handler: Handler, response: dict[str, Any]) -> None:
     time.sleep(0.5)
-    well(handler, told)
+    healthy(handler, response)
 
 
-def dribbling(handler: Handler, told: dict[str, Any]) -> None:
-    """Each byte comes in time, and the last one never."""
-    handler.answer(b"", promised=10_000)
+def dribbling(handler: Handler, response: dict[str, Any]) -> None:
+    """Each byte comes in time, but the last one never comes."""
+    handler.respond(b"", announced=10_000)
     for _ in range(10_000):
         handler.wfile.write(b" ")
         time.sleep(0.05)
 
 
-def cut(handler: Handler, told: dict[str, Any]) -> None:
-    body = json.dumps(told).encode()
-    handler.answer(body[: len(body) // 2], promised=len(body))
+def cut(handler: Handler, response: dict[str, Any]) -> None:
+    body = json.dumps(response).encode()
+    handler.respond(body[: len(body) // 2], announced=len(body))
     handler.close_connection = True
 
 
-def truncated(handler: Handler, told: dict[str, Any]) -> None:
-    body = json.dumps(told).encode()
-    handler.answer(body[: len(body) // 2])
+def truncated(handler: Handler, response: dict[str, Any]) -> None:
+    body = json.dumps(response).encode()
+    handler.respond(body[: len(body) // 2])
 
 
-def garbage(handler: Handler, told: dict[str, Any]) -> None:
-    handler.answer(bytes(range(256)) * 100)
+def garbage(handler: Handler, response: dict[str, Any]) -> None:
+    handler.respond(bytes(range(256)) * 100)
 
 
-def web_page(handler: Handler, told: dict[str, Any]) -> None:
-    handler.answer(b"<html><h1>It works!</h1></html>", kind="text/html")
+def web_page(handler: Handler, response: dict[str, Any]) -> None:
+    handler.respond(b"<html><h1>It works!</h1></html>", kind="text/html")
 
 
-def spoilt(change: Callable[[dict[str, Any]], None]) -> Callable[[Handler, dict[str, Any]], None]:
-    def fault(handler: Handler, told: dict[str, Any]) -> None:
-        change(told["choices"][0])
-        well(handler, told)
+def with_change(change: Callable[[dict[str, Any]], None]) -> Callable[[Handler, dict[str, Any]], None]:
+    def fault(handler: Handler, response: dict[str, Any]) -> None:
+        change(response["choices"][0])
+        healthy(handler, response)
 
     return fault
 
 
-def of_no_number(choice: dict[str, Any]) -> None:
-    for one in choice["logprobs"]["content"][0]["top_logprobs"]:
-        one["logprob"] = math.nan
+def not_a_number(choice: dict[str, Any]) -> None:
+    for candidate in choice["logprobs"]["content"][0]["top_logprobs"]:
+        candidate["logprob"] = math.nan
 
 
-def beyond_certain(choice: dict[str, Any]) -> None:
+def above_one(choice: dict[str, Any]) -> None:
     choice["logprobs"]["content"][0]["top_logprobs"][0]["logprob"] = 1e308
 
 
@@ -106,9 +106,9 @@ def without_probabilities(choice: dict[str, Any]) -> None:
 
 
 FAULTS = {
-    "": well, "late": late, "dribbling": dribbling, "cut": cut, "truncated": truncated, "garbage": garbage,
-    "a web page": web_page, "probabilities of no number": spoilt(of_no_number),
-    "probabilities beyond certain": spoilt(beyond_certain), "no probabilities": spoilt(without_probabilities),
+    "": healthy, "late": late, "dribbling": dribbling, "cut": cut, "truncated": truncated, "garbage": garbage,
+    "a web page": web_page, "probabilities that are NaN": with_change(not_a_number),
+    "probabilities above one": with_change(above_one), "no probabilities": with_change(without_probabilities),
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Callers that leave before they are answered, or in the middle of an answer: their place is free again."""
+"""Callers that disconnect before the response, or in the middle of it, free their slot for the next request."""
 
 import json
 import socket
@@ -13,12 +13,12 @@ from agent.store.database import open_database
 from agent.store.tenants import Scope, Tenants, Terms
 from propriety.verdict import Detector
 
-LEAVING, SOON_S = 20, 10.0
+LEAVING_CALLERS, SOON_S = 20, 10.0
 
 
 @pytest.fixture(scope="module")
 def api(serve: Any, llm: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One request at once is served."""
+    """An API whose tenant may make one request at a time."""
     folder = tmp_path_factory.mktemp("api")
     database = open_database(f"sqlite:///{folder}/propriety.db")
     terms = Terms(scopes=[Scope.MODERATE], detector=Detector.LLM, per_minute=None, concurrent=1)
@@ -31,49 +31,49 @@ def api(serve: Any, llm: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield api
 
 
-def begin(api: Any, conversation: str, stream: bool) -> socket.socket:
-    """A chat as it is sent, of which nothing is read."""
-    chat = {"messages": [{"role": "user", "content": "a bottle in a kitchen"}], "stream": stream,
+def begin_chat(api: Any, conversation: str) -> socket.socket:
+    """Send a streaming chat request and leave the response unread."""
+    chat = {"messages": [{"role": "user", "content": "a bottle in a kitchen"}], "stream": True,
             "model": "propriety-llm", "locale": "ar-SA", "conversation_id": conversation}  # fmt: skip
     body, address = json.dumps(chat).encode(), httpx.URL(api.url)
-    line = socket.create_connection((address.host, address.port))
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing it resets the connection
+    connection = socket.create_connection((address.host, address.port))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing sends a reset
     head = [
         "POST /v1/chat/completions HTTP/1.1", "host: localhost", "content-type: application/json",
         f"authorization: {api.client.headers['Authorization']}", f"content-length: {len(body)}", "", "",
     ]  # fmt: skip
-    line.sendall("\r\n".join(head).encode() + body)
-    return line
+    connection.sendall("\r\n".join(head).encode() + body)
+    return connection
 
 
-def is_being_judged(api: Any) -> bool:
-    """Beside the question itself."""
+def is_judging(api: Any) -> bool:
+    """Whether a request is in progress, in addition to this one for the metrics."""
     return "propriety_requests_in_progress 2.0" in api.client.get("/metrics", headers=api.operator).text
 
 
-def check_its_place_is_free(api: Any, wait_until: Any) -> None:
+def check_the_slot_is_free(api: Any, wait_until: Any) -> None:
     seconds = wait_until(lambda: api.ask().status_code != 429, SOON_S)
     print(f"back after {seconds:.1f} s")
     assert api.decision()["status"] == "ok"
 
 
-def test_gone_while_it_is_judged(api: Any, llm: Any, wait_until: Any) -> None:
+def test_a_caller_that_leaves_during_judgement_frees_its_slot(api: Any, llm: Any, wait_until: Any) -> None:
     llm.fail("late")
-    line = begin(api, "judged", stream=True)
-    wait_until(lambda: is_being_judged(api), SOON_S)
+    connection = begin_chat(api, "judged")
+    wait_until(lambda: is_judging(api), SOON_S)
     assert api.ask().status_code == 429
-    line.close()
+    connection.close()
     llm.fail("")
-    check_its_place_is_free(api, wait_until)
-    assert api.client.delete("/v1/conversations/judged").status_code == 200, "what was decided is kept"
+    check_the_slot_is_free(api, wait_until)
+    assert api.client.delete("/v1/conversations/judged").status_code == 200, "the decision is kept"
 
 
-def test_gone_in_the_middle_of_a_stream(api: Any, wait_until: Any) -> None:
-    for number in range(LEAVING):
-        line = begin(api, f"streamed-{number}", stream=True)
-        assert line.recv(16).startswith(b"HTTP/1.1 200")
-        line.close()
+def test_callers_that_leave_in_the_middle_of_a_stream_free_their_slot(api: Any, wait_until: Any) -> None:
+    for number in range(LEAVING_CALLERS):
+        connection = begin_chat(api, f"streamed-{number}")
+        assert connection.recv(16).startswith(b"HTTP/1.1 200")
+        connection.close()
         wait_until(lambda: api.ask().status_code != 429, SOON_S)
-    check_its_place_is_free(api, wait_until)
-    for number in range(LEAVING):
+    check_the_slot_is_free(api, wait_until)
+    for number in range(LEAVING_CALLERS):
         assert api.client.delete(f"/v1/conversations/streamed-{number}").status_code == 200

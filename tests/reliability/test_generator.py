@@ -1,4 +1,4 @@
-"""The real drawing worker killed while it draws: the caller is told, and the next worker draws the same picture."""
+"""The real drawing worker is killed while it draws: the caller gets 503, and the next worker draws the same picture."""
 
 import base64
 import io
@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from PIL import Image
 
-PICTURES, SOON_S, READY_S = 2, 5.0, 120.0
+PICTURES, SOON_S, READY_WITHIN_S = 2, 5.0, 120.0
 BODY = {"prompt": "a woman holding a wine glass on a beach", "locale": "ar-SA", "model": "propriety-nearest",
         "seed": 7, "n": PICTURES}  # fmt: skip
 
@@ -24,45 +24,45 @@ def drawing_worker(port: int, wait_until: Callable[..., float]) -> Iterator["sub
     command = [sys.executable, "-m", "generator.server", "--port", str(port), "--threads", "1"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: process.poll() is not None or loaded(port), READY_S)
+        wait_until(lambda: process.poll() is not None or is_ready(port), READY_WITHIN_S)
         yield process
     finally:
         process.kill()
         process.wait()
 
 
-def loaded(port: int) -> bool:
+def is_ready(port: int) -> bool:
     try:
         return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).is_success
     except httpx.TransportError:
         return False
 
 
-def test_killed_while_it_draws(serve: Any, free_port: Any, tmp_path: Path, wait_until: Any) -> None:
+def test_a_drawing_worker_killed_while_it_draws(serve: Any, free_port: Any, tmp_path: Path, wait_until: Any) -> None:
     port = free_port()
     with serve(tmp_path, generator_url=f"http://127.0.0.1:{port}") as api:
 
         def draw() -> httpx.Response:
-            answer: httpx.Response = api.client.post("/v1/images/generations", json=BODY)
-            return answer
+            response: httpx.Response = api.client.post("/v1/images/generations", json=BODY)
+            return response
 
         def decisions() -> int:
             lines = api.client.get("/metrics").text.splitlines()
             return sum(float(line.split()[-1]) for line in lines if line.startswith("propriety_decisions_total{"))
 
         with drawing_worker(port, wait_until) as worker:
-            draw()  # the first takes longer
+            draw()  # the first request takes longer
             before = draw()
             assert before.status_code == 200
             with ThreadPoolExecutor(1) as caller:
-                count, asked = decisions(), caller.submit(draw)
+                count, future = decisions(), caller.submit(draw)
                 wait_until(lambda: decisions() > count, SOON_S)
                 time.sleep(before.elapsed.total_seconds() / 3)
                 worker.kill()
                 killed_at = time.monotonic()
-                answer = asked.result()
+                response = future.result()
             assert time.monotonic() - killed_at < SOON_S
-            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "generator_unavailable")
+            assert (response.status_code, response.json()["error"]["code"]) == (503, "generator_unavailable")
         assert draw().json()["error"]["code"] == "generator_unavailable"
         assert api.decision("a tree on a hill", "propriety-nearest")["action"] == "allow"
         started = time.monotonic()
@@ -72,7 +72,7 @@ def test_killed_while_it_draws(serve: Any, free_port: Any, tmp_path: Path, wait_
             assert pixels(after) == pixels(before)
 
 
-def pixels(answer: httpx.Response) -> list[bytes]:
-    """The files differ in their signatures."""
-    files = [base64.b64decode(picture["b64_json"]) for picture in answer.json()["data"]]
+def pixels(response: httpx.Response) -> list[bytes]:
+    """The pixels of each picture; the files differ in their signatures."""
+    files = [base64.b64decode(picture["b64_json"]) for picture in response.json()["data"]]
     return [Image.open(io.BytesIO(file)).tobytes() for file in files]
