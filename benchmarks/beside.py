@@ -22,13 +22,14 @@ import httpx
 import psutil
 import typer
 
+from agent.policy.concept_bank import load_bank
 from agent.policy.files import load_policies
 from agent.policy.model import BASE
-from agent.policy.concept_bank import load_bank
 from agent.settings import Settings
 from agent.stack import StartError
 from agent.stack.supervise import Child, supervise
-from agent.terminal.console import WRONG, errors, fail, read_settings
+from agent.terminal.console import WRONG, errors, fail
+from agent.terminal.loading import read_settings
 from benchmarks.asking import TIMEOUT_S, Asked, free_port, heading, megabytes, percentiles_ms, prompts, row, seconds
 from benchmarks.load import service
 from propriety.verdict import Detector

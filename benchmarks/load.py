@@ -24,7 +24,8 @@ from agent.settings import Settings
 from agent.stack import Part, StartError
 from agent.stack.serve import plan
 from agent.stack.supervise import supervise
-from agent.terminal.console import WRONG, errors, fail, read_settings
+from agent.terminal.console import WRONG, errors, fail
+from agent.terminal.loading import read_settings
 from benchmarks.asking import (
     TIMEOUT_S,
     Asked,

@@ -10,7 +10,7 @@ import typer
 
 from agent.retrieval.encoder import load_encoder
 from agent.retrieval.rulebook import Rulebook
-from agent.terminal.console import read_settings
+from agent.terminal.loading import read_settings
 from benchmarks.asking import heading, megabytes, row
 
 SHOWN = 15

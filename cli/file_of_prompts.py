@@ -1,4 +1,4 @@
-"""Many prompts from a file: each line judged, bad ones reported and passed over, an interrupted run resumed."""
+"""Judge a file of prompts: bad lines are reported and skipped, and an interrupted run can be continued."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationErro
 from agent.concurrency import work_through
 from agent.moderator import BadPromptError, Moderator
 from agent.policy.lookup import UnknownLocaleError
-from agent.terminal.console import errors, progress_bar
+from agent.terminal.console import errors
 from agent.terminal.journal import append, written
+from agent.terminal.progress import progress_bar
 from propriety.verdict import Action, ChatMessage, Detector, Probability, Severity, Status, Strict, Verdict, Violation
 
 Id = StrictStr | StrictInt
 
 
 class Prompt(BaseModel):
-    """A line of the input. Rows of data sets carry labels and sources too, so other keys are passed over."""
+    """A line of the input. Other keys are ignored, because rows of data sets also have labels and sources."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -29,7 +30,7 @@ class Prompt(BaseModel):
 
 
 class Judged(Strict):
-    """A line of the output; `score` is in [0, 1] and rises with the risk."""
+    """A line of the output. `score` is in [0, 1] and rises with the risk."""
 
     id: Id
     action: Action
@@ -43,7 +44,7 @@ class Judged(Strict):
 
 @dataclass
 class Tally:
-    """What became of the lines of one run."""
+    """How many lines of a run were judged, skipped, bad, or judged without the LLM."""
 
     judged: int = 0
     skipped: int = 0
@@ -51,15 +52,15 @@ class Tally:
     degraded: int = 0
 
     def __str__(self) -> str:
-        told = [f"{self.judged} judged", f"{self.skipped} there already", f"{self.bad} bad"]
-        return ", ".join([*told, f"{self.degraded} of them without the LLM"] if self.degraded else told)
+        without = f" ({self.degraded} without the LLM)" if self.degraded else ""
+        return f"{self.judged} judged{without}, {self.skipped} judged before, {self.bad} bad"
 
 
 async def judge_file(moderator: Moderator, source: Path, target: Path, locale: str, detector: Detector | None) -> Tally:
-    """Judge every line of `source` that is not in `target` yet, and append the answers there as they come.
+    """Judge every line of `source` whose id is not in `target`, and append the results there as they are done.
 
     Raises:
-        JournalError: `target` holds something else.
+        JournalError: `target` holds something that this command did not write.
         OSError: a file cannot be read or written.
     """
     tally, done = Tally(), {line.id for line in written(target, Judged)}
@@ -76,7 +77,9 @@ async def judge_file(moderator: Moderator, source: Path, target: Path, locale: s
                 refuse(number, str(error))
                 return
             if verdict.status is Status.ERROR:
-                refuse(number, "no detector could answer, so nothing is written; the same command tries it again")
+                refuse(
+                    number, "no detector was available, so nothing is written; run the same command again"
+                )
                 return
             append(file, _judged(prompt.id, verdict))
             tally.judged += 1
@@ -97,10 +100,10 @@ async def judge_file(moderator: Moderator, source: Path, target: Path, locale: s
                 try:
                     prompt = Prompt.model_validate_json(text)
                 except ValidationError as error:
-                    refuse(number, _first(error))
+                    refuse(number, _first_problem(error))
                     continue
                 if prompt.id in seen:
-                    refuse(number, f"id: {prompt.id!r} is there already; each line needs its own")
+                    refuse(number, f"id: {prompt.id!r} occurs twice; give each line its own")
                 elif prompt.id in done:
                     tally.skipped += 1
                     progress.advance(task)
@@ -125,8 +128,8 @@ def _judged(prompt_id: str | int, verdict: Verdict) -> Judged:
     )
 
 
-def _first(error: ValidationError) -> str:
-    """What is wrong first. Never the line itself: it may hold what must not be shown."""
+def _first_problem(error: ValidationError) -> str:
+    """The first problem, without the line itself, which may hold what must not be shown."""
     problems = error.errors(include_url=False, include_input=False)
     place = problems[0]["loc"][:1]
     reason = " or ".join(problem["msg"] for problem in problems if problem["loc"][:1] == place)

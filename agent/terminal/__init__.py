@@ -1,1 +1,1 @@
-"""What commands share: console, progress, and work that can be resumed."""
+"""What commands share: console, progress bars, loading with clear errors, and files that an interrupted run resumes."""

@@ -1,4 +1,4 @@
-"""JSON Lines that grow while a command works, so that it can be interrupted and go on where it was."""
+"""JSON Lines that a command appends to while it works, so that an interrupted run can be continued."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Form = TypeVar("Form", bound=BaseModel)
 
 
 class JournalError(ValueError):
-    """The file holds something else than what the command writes, so it is left as it is."""
+    """The file holds something that the command did not write, so it is left unchanged."""
 
 
 def written(path: Path, form: type[Form]) -> Iterator[Form]:
-    """The lines of an earlier run, if there was one; a half-written last line is cut off once all others are read.
+    """The lines of an earlier run, if there was one. A half-written last line is cut off after all others are read.
 
     Raises:
-        JournalError: where a line is not of that form.
+        JournalError: a line does not have that form.
     """
     if not path.exists():
         return
@@ -33,7 +33,7 @@ def written(path: Path, form: type[Form]) -> Iterator[Form]:
                 yield form.model_validate_json(line)
             except ValidationError:
                 raise JournalError(
-                    f"{path}:{number}: not a line that this command writes; name another file, or remove this one"
+                    f"{path}:{number}: this command did not write this line; name another file, or remove this one"
                 ) from None
             end += len(line)
     if end < path.stat().st_size:
@@ -42,18 +42,18 @@ def written(path: Path, form: type[Form]) -> Iterator[Form]:
 
 
 def earlier(path: Path, form: type[Form], by: str) -> list[Form]:
-    """The lines of an earlier run, whose form has a field `by`: all must have been made by the same.
+    """The lines of an earlier run, which must all have this value in their field `by`.
 
     Raises:
-        JournalError: as `written`, and where another made a line.
+        JournalError: as `written`; or a line has another value.
     """
     lines = list(written(path, form))
-    if other := next((there for line in lines if (there := line.by) != by), None):  # type: ignore[attr-defined]
+    if other := next((maker for line in lines if (maker := line.by) != by), None):  # type: ignore[attr-defined]
         raise JournalError(f"{path}: its lines are by “{other}”, not by “{by}”; name another file, or remove this one")
     return lines
 
 
 def append(file: IO[bytes], line: BaseModel) -> None:
-    """Write one line and hand it to the system at once."""
+    """Write one line, and flush it to the system."""
     file.write(line.model_dump_json().encode() + b"\n")
     file.flush()

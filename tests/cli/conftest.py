@@ -15,4 +15,5 @@ def workplace(small_policies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(home)
     monkeypatch.setenv("PROPRIETY_POLICIES_DIR", str(policies))
     monkeypatch.setenv("PROPRIETY_LLM_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("PROPRIETY_PORT", "9")  # nothing listens there, so the commands judge in their own process
     return home

@@ -1,4 +1,4 @@
-"""`propriety moderate`: one prompt is printed, a file of prompts is judged whatever happens to its lines or the run."""
+"""`propriety moderate` judges one prompt, here or by a service, or a file with bad lines and interruptions."""
 
 import json
 import signal
@@ -49,18 +49,18 @@ def test_one_prompt_prints_its_verdict_as_json():
 
 
 @pytest.mark.parametrize("arguments", [("",), ("a\x00b",), ("x" * 9000,), ("--locale", "zz-ZZ", TREE), ()])
-def test_what_cannot_be_judged_ends_with_2(arguments):
+def test_a_wrong_argument_or_prompt_ends_with_2(arguments):
     assert run(*arguments).exit_code == 2
 
 
-def test_a_policy_that_is_wrong_ends_with_2_and_its_place(workplace):
+def test_a_wrong_policy_ends_with_2_and_its_file_and_line(workplace):
     (workplace.parent / "policies" / "ar-SA.yaml").write_text("locale: ar-SA\nextnds: base\n")
     result = run(TREE)
     assert result.exit_code == 2
     assert "ar-SA.yaml:" in result.stderr
 
 
-def test_each_line_is_answered_under_its_own_id():
+def test_each_line_is_judged_under_its_own_id():
     lines = [
         {"id": "1", "text": WINE, "label": "unsafe"},
         {"id": 1, "text": BOMB},
@@ -75,7 +75,7 @@ def test_each_line_is_answered_under_its_own_id():
     assert 0 <= found["كأس"]["score"] < found["1"]["score"] <= 1
 
 
-def test_byte_order_mark_carriage_returns_and_blank_lines_are_no_fault():
+def test_byte_order_mark_carriage_returns_and_blank_lines_are_accepted():
     whole = f'\ufeff{{"id":1,"text":"{TREE}"}}\r\n\r\n  \n{{"id":2,"text":"{TREE}"}}\r\n'
     assert batch(whole.encode()).exit_code == 0
     assert set(answers()) == {1, 2}
@@ -97,33 +97,33 @@ def test_byte_order_mark_carriage_returns_and_blank_lines_are_no_fault():
         ({"id": 2, "text": "x" * 9000}, "9000 characters"),
         ({"id": 2, "text": "a\x00b"}, "control characters"),
         ({"id": 2, "text": TREE, "locale": "zz-ZZ"}, "'zz-ZZ'"),
-        ({"id": 1, "text": TREE}, "there already"),
+        ({"id": 1, "text": TREE}, "occurs twice"),
     ],
 )
-def test_a_bad_line_is_named_with_its_reason_and_the_others_are_judged(line, reason):
+def test_a_bad_line_is_reported_with_its_reason_and_the_others_are_judged(line, reason):
     result = batch({"id": 1, "text": TREE}, line, {"id": 3, "text": TREE})
     assert result.exit_code == 1
     assert set(answers()) == {1, 3}
-    (complaint,) = [said for said in result.stderr.splitlines() if said.startswith("in.jsonl:")]
+    (complaint,) = [line for line in result.stderr.splitlines() if line.startswith("in.jsonl:")]
     assert complaint.startswith("in.jsonl:2: ")
     assert reason in complaint
-    assert result.stderr.endswith("2 judged, 0 there already, 1 bad\n")
+    assert result.stderr.endswith("2 judged, 0 judged before, 1 bad\n")
 
 
-def test_an_interrupted_file_is_finished_and_its_torn_last_line_dropped():
+def test_an_interrupted_file_is_finished_and_its_half_written_last_line_dropped():
     lines = [{"id": number, "text": TREE} for number in range(5)]
     batch(*lines)
     whole = Path("out.jsonl").read_bytes().splitlines(keepends=True)
     Path("out.jsonl").write_bytes(b"".join(whole[:2]) + whole[2][:-1])
     result = batch(*lines)
     assert result.exit_code == 0
-    assert "3 judged, 2 there already, 0 bad" in result.stderr
+    assert "3 judged, 2 judged before, 0 bad" in result.stderr
     assert set(answers()) == set(range(5))
     assert Path("out.jsonl").read_bytes().startswith(b"".join(whole[:2]))
 
 
 @pytest.mark.parametrize("content", ["my notes", "my notes\n", '{"id": 1}\n', "\n", '{"id":1,"text":"x"}\n{"id":'])
-def test_a_file_of_something_else_is_left_as_it_is(content):
+def test_a_file_with_other_content_is_left_unchanged(content):
     Path("out.jsonl").write_text(content)
     result = batch({"id": 1, "text": TREE})
     assert result.exit_code == 2
@@ -147,7 +147,7 @@ def test_a_file_of_something_else_is_left_as_it_is(content):
         ("--input", "there.jsonl", "--output", "out.jsonl", TREE),
     ],
 )
-def test_files_that_do_not_go_together_end_with_2(arguments):
+def test_files_and_options_that_exclude_each_other_end_with_2(arguments):
     content = json.dumps({"id": 1, "text": TREE})
     Path("there.jsonl").write_text(content)
     Path("link.jsonl").symlink_to("there.jsonl")
@@ -156,15 +156,15 @@ def test_files_that_do_not_go_together_end_with_2(arguments):
     assert not Path("out.jsonl").exists()
 
 
-def test_without_the_llm_lines_say_degraded_and_the_tally_counts_them(caplog):
+def test_without_the_llm_lines_are_marked_degraded_and_counted(caplog):
     result = batch({"id": 1, "text": TREE}, {"id": 2, "text": TREE}, options=("--detector", "llm"))
     assert result.exit_code == 0
     assert [line["status"] for line in answers().values()] == ["degraded"] * 2
-    assert "2 judged, 0 there already, 0 bad, 2 of them without the LLM" in result.stderr
+    assert "2 judged (2 without the LLM), 0 judged before, 0 bad" in result.stderr
     assert caplog.text.count("degraded") == 1
 
 
-def test_a_line_that_no_detector_could_answer_is_named_and_tried_again(monkeypatch):
+def test_a_line_for_which_no_detector_was_available_is_reported_and_tried_again(monkeypatch):
     lines = [{"id": 1, "text": TREE}, {"id": 2, "text": BOMB}]
     moderate = Moderator.moderate
 
@@ -176,7 +176,7 @@ def test_a_line_that_no_detector_could_answer_is_named_and_tried_again(monkeypat
         patched.setattr(Moderator, "moderate", fails_for_the_second)
         result = batch(*lines)
     assert result.exit_code == 1
-    assert "in.jsonl:2: no detector could answer" in result.stderr
+    assert "in.jsonl:2: no detector was available" in result.stderr
     assert set(answers()) == {1}
     assert batch(*lines).exit_code == 0
     assert set(answers()) == {1, 2}
@@ -191,17 +191,17 @@ def test_ctrl_c_ends_with_130_and_the_same_command_finishes_the_file():
     Path("in.jsonl").write_text("\n".join(lines))
     command = [sys.executable, "-c", "from cli import app; app()"]
     command += ["moderate", "--input", "in.jsonl", "--output", "out.jsonl"]
-    # What a shell starts in the background ignores Ctrl-C, and so would its children.
-    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=hears)
+    # A process that a shell starts in the background ignores Ctrl-C, and so would its children.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     deadline = time.monotonic() + 60
     while not (Path("out.jsonl").exists() and Path("out.jsonl").stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.01)
     running.send_signal(signal.SIGINT)
-    said = running.communicate(timeout=60)[1]
+    output = running.communicate(timeout=60)[1]
     assert running.returncode == 130
-    assert "the same command goes on" in said
-    assert "Traceback" not in said
+    assert "the same command continues" in output
+    assert "Traceback" not in output
     done = set(answers())
     assert 0 < len(done) < len(lines)
     assert run("--input", "in.jsonl", "--output", "out.jsonl").exit_code == 0

@@ -1,0 +1,29 @@
+"""`propriety serve`: everything on one machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from agent.stack import Part, StartError
+from agent.terminal.console import WRONG, fail
+
+
+def serve(
+    parts: Annotated[list[Part] | None, typer.Argument(help="What to start; by default everything.")] = None,
+    demo: Annotated[bool, typer.Option(help="Send a sample conversation through for two locales first.")] = False,
+) -> None:
+    """Start LLM, generator and API, wait until each is healthy, and serve until Ctrl-C.
+
+    Example: propriety serve llm api
+
+    Exit status: 0 stopped by Ctrl-C; 1 a part did not start, or died; 2 an argument is wrong.
+    """
+    from agent.stack.serve import run_stack
+    from agent.terminal.loading import read_settings
+
+    try:
+        run_stack(read_settings(), set(parts or Part), demo)
+    except StartError as error:
+        fail(error, WRONG)
