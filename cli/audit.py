@@ -1,4 +1,4 @@
-"""`propriety audit`: what is kept of decisions, how it leaves, and when it is deleted."""
+"""`propriety audit`: export the decision log, and delete old decisions."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ from cryptography.fernet import Fernet
 from sqlalchemy.exc import SQLAlchemyError
 
 from agent.settings import Settings
-from agent.store.batches import Batches
-from agent.store.decisions import DecisionLog, Entry
+from agent.store.decisions import Entry
 from agent.store.dsa import statement
 from agent.store.sealing import SealError
-from agent.terminal.console import WRONG, duration, errors, fail, read_settings
+from agent.store.store import Store
+from agent.terminal.console import WRONG, duration, errors, fail
+from agent.terminal.loading import read_settings
 
-app = typer.Typer(no_args_is_help=True, help="Export the decision log, and delete what is old.")
+app = typer.Typer(no_args_is_help=True, help="Export the decision log, and delete old decisions.")
 
 
 class Format(StrEnum):
-    """`jsonl`: every decision whole; `dsa`: statements of reasons of those that restricted something."""
+    """`jsonl`: every decision in full; `dsa`: a statement of reasons for each decision that restricted something."""
 
     JSONL = "jsonl"
     DSA = "dsa"
 
 
-def _whole(entry: Entry) -> dict[str, Any]:
+def _in_full(entry: Entry) -> dict[str, Any]:
     verdict = entry.verdict.model_dump(mode="json")
     return {"created_at": entry.created_at.isoformat(), "tenant": entry.tenant, "verdict": verdict}
 
 
 LINES: dict[Format, Callable[[Entry], dict[str, Any] | None]] = {
-    Format.JSONL: _whole,
+    Format.JSONL: _in_full,
     Format.DSA: lambda entry: statement(entry.verdict, entry.created_at),
 }
 
@@ -46,25 +47,27 @@ LINES: dict[Format, Callable[[Entry], dict[str, Any] | None]] = {
 @app.command()
 def export(
     form: Annotated[
-        Format, typer.Option("--format", help="Whole decisions, or the EU DSA's statements of reasons.")
+        Format, typer.Option("--format", help="Decisions in full, or statements of reasons under the EU's DSA.")
     ] = Format.JSONL,
     since: Annotated[str, typer.Option(help="How far back: a number and m, h, d or w.")] = "30d",
-    tenant: Annotated[str | None, typer.Option(help="Of this tenant alone.")] = None,
-    output: Annotated[Path | None, typer.Option(dir_okay=False, help="A file; else standard output.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's decisions.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write to this file; default: standard output.")
+    ] = None,
 ) -> None:
     """Write decisions as JSON Lines, oldest first.
 
-    A line of `jsonl` is {"created_at", "tenant", "verdict"}, the verdict as the API gave it; prompts that are stored
-    encrypted are decrypted, and hashed ones stay hashes. A line of `dsa` is one statement of reasons in the schema of
-    the EU's Transparency Database, with no prompt in it; docs/service.md says what a platform adds before it is sent.
+    A line of `jsonl` is {"created_at", "tenant", "verdict"}, with the verdict as the API returned it. Encrypted prompts
+    are decrypted; hashed prompts stay hashes. A line of `dsa` is one statement of reasons in the schema of the EU's
+    Transparency Database, without the prompt. docs/service.md lists what a platform adds before it sends them.
 
     Example: propriety audit export --format dsa --since 7d --tenant acme --output statements.jsonl
 
     Exit status: 0 written; 1 the decision log or the file cannot be used; 2 an argument is wrong.
     """
     start, count = dt.datetime.now(dt.UTC) - duration(since, "--since"), 0
-    with _log(read_settings()) as log, _opened(output) as file:
-        for entry in log.entries(start, tenant):
+    with _store(read_settings()) as store, _opened(output) as file:
+        for entry in store.decisions.entries(start, tenant):
             if (line := LINES[form](entry)) is not None:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
                 count += 1
@@ -74,14 +77,14 @@ def export(
 @app.command()
 def purge(
     older_than: Annotated[
-        str | None, typer.Option(help="A number and m, h, d or w; else the setting `retention_days`.")
+        str | None, typer.Option(help="A number and m, h, d or w; default: the setting `retention_days`.")
     ] = None,
 ) -> None:
-    """Delete the decisions that are older than that, and batches with their files.
+    """Delete decisions, and batches with their files, that are older than this.
 
     Example: propriety audit purge --older-than 90d
 
-    Exit status: 0 deleted; 1 the decision log cannot be used; 2 no age is named, or it is wrong.
+    Exit status: 0 deleted; 1 the decision log cannot be used; 2 the age is missing or wrong.
     """
     settings = read_settings()
     if older_than is not None:
@@ -89,16 +92,16 @@ def purge(
     elif settings.retention_days is not None:
         age = dt.timedelta(days=settings.retention_days)
     else:
-        raise typer.BadParameter("name an age, or set PROPRIETY_RETENTION_DAYS", param_hint="--older-than")
-    with _log(settings) as log:
+        raise typer.BadParameter("give an age, or set PROPRIETY_RETENTION_DAYS", param_hint="--older-than")
+    with _store(settings) as store:
         before = dt.datetime.now(dt.UTC) - age
-        decisions, files = log.purge(before), Batches(log.database, settings).purge(before)
+        decisions, files = store.decisions.purge(before), store.batches.purge(before)
         errors.print(f"{decisions} decisions and {files} files of batches deleted")
 
 
 @app.command()
 def key() -> None:
-    """Print a new key for `prompt_key`, under which stored prompts are hashed or encrypted.
+    """Print a new key for the setting `prompt_key`, with which stored prompts are hashed or encrypted.
 
     Example: propriety audit key
 
@@ -108,13 +111,10 @@ def key() -> None:
 
 
 @contextmanager
-def _log(settings: Settings) -> Iterator[DecisionLog]:
+def _store(settings: Settings) -> Iterator[Store]:
     try:
-        log = DecisionLog(settings)
-        try:
-            yield log
-        finally:
-            log.close()
+        with Store(settings) as store:
+            yield store
     except (OSError, SQLAlchemyError, SealError) as error:
         fail(f"the decision log cannot be used: {error}", WRONG)
 

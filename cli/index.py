@@ -1,4 +1,4 @@
-"""`propriety index`: the concepts' vectors, and what the nearest-neighbour detector sees in a prompt."""
+"""`propriety index`: encode the concepts, and show what the nearest-neighbour detector sees in a prompt."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ from agent.retrieval.encoder import Encoder, load_encoder
 from agent.retrieval.index import ConceptIndex, IndexedBank
 from agent.retrieval.vectors import kept_vectors, vectors_file
 from agent.settings import Settings
-from agent.terminal.console import console, fail, progress_bar, read_settings
+from agent.terminal.console import console, fail
+from agent.terminal.loading import read_settings
+from agent.terminal.progress import progress_bar
 
-app = typer.Typer(no_args_is_help=True, help="Encode the concept bank, and look up what a prompt is near to.")
+app = typer.Typer(no_args_is_help=True, help="Encode the concept bank, and look up which concepts a prompt is near to.")
 
-AT_ONCE = 32
+BATCH = 32  # phrases between two moves of the progress bar
 
 
 @app.command()
 def build() -> None:
-    """Encode the concepts that have no vector yet, and say how many each policy has and where the vectors lie.
+    """Encode the concepts that have no vector yet. Prints the concepts of each policy, and the vectors' file.
 
-    The first start of any command does the same without a bar, so this is for images and machines that are set up
-    beforehand. After an interruption it goes on where it was.
+    Any command does the same at its first start, without a progress bar. Use this to prepare a container image or a
+    machine. After an interruption, run it again: it continues where it stopped.
 
     Example: propriety index build
 
@@ -43,17 +45,17 @@ def build() -> None:
     with kept_vectors(settings.data_dir, encoder) as known, progress_bar("Encoding") as progress:
         missing = [text for text in texts if text not in known]
         task = progress.add_task("", total=len(missing))
-        for start in range(0, len(missing), AT_ONCE):
-            batch = missing[start : start + AT_ONCE]
+        for start in range(0, len(missing), BATCH):
+            batch = missing[start : start + BATCH]
             known.update(zip(batch, encoder.encode(batch), strict=True))
             progress.advance(task, len(batch))
-    table = Table("policy", "concepts", "unsafe there")
+    table = Table("policy", "concepts", "unsafe under it")
     for locale, rows in concepts.items():
         table.add_row(locale, str(len(rows)), str(sum(concept.rule_id is not None for concept in rows)))
     console.print(table)
     path = vectors_file(settings.data_dir, encoder)
     console.print(
-        f"{len(missing)} of {len(texts)} phrases encoded by {encoder.name}; the vectors lie in {path}",
+        f"{len(missing)} of {len(texts)} phrases encoded by {encoder.name}; the vectors are in {path}",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
 
@@ -61,14 +63,17 @@ def build() -> None:
 @app.command()
 def search(
     text: Annotated[str, typer.Argument(help="The prompt.")],
-    locale: Annotated[str | None, typer.Option(help="BCP-47 locale, such as ar-SA; else `default_locale`.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Windows shown for each rule.")] = 3,
+    locale: Annotated[
+        str | None, typer.Option(help="BCP-47 locale, such as ar-SA; default: the setting `default_locale`.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many stretches of the prompt to show for each rule.")] = 3,
 ) -> None:
-    """Show for each rule which words of a prompt lie nearest to which concept, and so why it was caught or was not.
+    """Show for each rule which words of a prompt are nearest to which concept, and so why it was caught or missed.
 
-    Similarities are cosines. `safe` is the similarity to the nearest concept that is safe under the policy, and the
-    margin is what the unsafe one is nearer by: above 0 the words are on the unsafe side, and the detector's probability
-    rises with it. Mend what is wrongly caught with a safe phrase in concepts/, what is missed with an unsafe one.
+    Similarities are cosines. `safe` is the similarity to the nearest concept that is safe under the policy. The margin
+    is how much nearer the unsafe concept is: above 0 the words are on the unsafe side, and the detector's probability
+    rises with the margin. If a prompt is wrongly caught, add a safe phrase to
+    concepts/; if it is missed, add an unsafe one.
 
     Example: propriety index search --locale ar-SA "a woman holding a wine glass on a beach"
 
@@ -76,7 +81,7 @@ def search(
     """
     settings = read_settings()
     if not text.strip():
-        raise typer.BadParameter("is empty", param_hint="TEXT")
+        raise typer.BadParameter("expected a prompt that is not empty", param_hint="TEXT")
     policies, bank, encoder = _loaded(settings)
     try:
         policy = lookup(policies, locale or settings.default_locale)[1]
@@ -92,14 +97,14 @@ def search(
 
 def _table(index: ConceptIndex, policy: Policy, text: str, top: int) -> Table:
     table = Table(Column("rule", overflow="fold"), "margin", "similarity", "safe", "words", "nearest unsafe concept")
-    found = index.search(text).windows
-    for rule_id, windows in sorted(found.items(), key=lambda item: -item[1][0].margin):
+    windows_by_rule = index.search(text).windows
+    for rule_id, windows in sorted(windows_by_rule.items(), key=lambda item: -item[1][0].margin):
         for window in windows[:top]:
             figures = (window.margin, window.similarity, window.similarity - window.margin)
             table.add_row(rule_id, *(f"{figure:.3f}" for figure in figures), window.span.text, window.concept.text)
         table.add_section()
-    if far := [rule.id for rule in policy.rules if rule.id not in found]:
-        table.caption = f"Nothing near: {', '.join(far)}"
+    if far := [rule.id for rule in policy.rules if rule.id not in windows_by_rule]:
+        table.caption = f"No words near: {', '.join(far)}"
     return table
 
 

@@ -1,4 +1,4 @@
-"""`propriety keys`: who may ask the API, and on which terms."""
+"""`propriety keys`: who may use the API, and on which terms."""
 
 from __future__ import annotations
 
@@ -13,32 +13,34 @@ from pydantic import TypeAdapter, ValidationError
 from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from agent.policy.audience import with_audience
 from agent.policy.lookup import UnknownLocaleError, lookup
 from agent.store.database import open_database
-from agent.store.tenants import AT_ONCE, Name, Scope, TenantError, Tenants, Terms
-from agent.terminal.console import WRONG, console, errors, fail, read_policies, read_settings
+from agent.store.tenants import REVOKED, Name, Scope, TenantError, Tenants, Terms
+from agent.terminal.console import WRONG, console, errors, fail
+from agent.terminal.loading import read_policies, read_settings
 from propriety.verdict import Detector
 
-app = typer.Typer(no_args_is_help=True, help="Make, list, change, rotate and revoke the keys of the API.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, change, rotate and revoke API keys.")
 
 TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Lower case, such as acme.")]
 Scopes = Annotated[
     list[Scope] | None,
-    typer.Option("--scope", help="May be repeated; at first moderate and draw. metrics is for Prometheus."),
+    typer.Option("--scope", help="Repeatable; a new tenant has moderate and draw. metrics is for Prometheus."),
 ]
 Locales = Annotated[
     list[str] | None,
-    typer.Option("--locale", help="A language range that is served, such as de or ar-SA; at first all are."),
+    typer.Option("--locale", help="Repeatable; a language range to allow, such as de or ar-SA; a new tenant has all."),
 ]
-DefaultLocale = Annotated[str | None, typer.Option(help="Where a request names none.")]
-Audience = Annotated[str | None, typer.Option(help="Laid over every locale, such as children.")]
+DefaultLocale = Annotated[str | None, typer.Option(help="For requests that name no locale.")]
+Audience = Annotated[str | None, typer.Option(help="An audience for every locale, such as children.")]
 ChosenDetector = Annotated[Detector | None, typer.Option(help="Instead of the policies' own.")]
-PerMinute = Annotated[int | None, typer.Option(min=0, help="Prompts and pictures; 0: no limit; at first 600.")]
-Concurrent = Annotated[int | None, typer.Option(min=0, help="Requests at once; 0: no limit; at first 16.")]
+PerMinute = Annotated[int | None, typer.Option(min=0, help="Prompts and pictures; 0: no limit; a new tenant has 600.")]
+Concurrent = Annotated[int | None, typer.Option(min=0, help="Requests at once; 0: no limit; a new tenant has 16.")]
 
 
 class Droppable(StrEnum):
-    """A term that may be left open."""
+    """A term that can be removed."""
 
     LOCALE = "locale"
     DEFAULT_LOCALE = "default-locale"
@@ -61,20 +63,22 @@ def create(
     per_minute: PerMinute = None,
     concurrent: Concurrent = None,
 ) -> None:
-    """Make a tenant and its key, which is printed this once and kept as a hash only.
+    """Create a tenant and its key. The key is printed once; only a hash of it is stored.
 
-    From the first key on nobody is served without one, and the API may listen on other addresses than this machine's.
+    Once there is a key, every request needs one, and the API may listen on addresses beyond this machine.
 
     Example: propriety keys create acme --locale de --default-locale de-DE --audience children --per-minute 120
 
-    Exit status: 0 made; 1 the database or a policy cannot be used; 2 an argument is wrong, or there is such a tenant.
+    Exit status: 0 created; 1 the database or a policy cannot be used; 2 an argument is wrong, or the tenant exists.
     """
     try:
         TypeAdapter(Name).validate_python(tenant)
     except ValidationError:
-        raise typer.BadParameter("lower-case letters, digits, . _ and -, at most 64", param_hint="TENANT") from None
-    named = _named(scope, locale, default_locale, audience, detector, per_minute, concurrent)
-    terms = Terms(**{"scopes": [Scope.MODERATE, Scope.DRAW], **named})
+        raise typer.BadParameter(
+            "expected at most 64 lower-case letters, digits, `.`, `_` and `-`", param_hint="TENANT"
+        ) from None
+    given = _terms(scope, locale, default_locale, audience, detector, per_minute, concurrent)
+    terms = Terms(**{"scopes": [Scope.MODERATE, Scope.DRAW], **given})
     with _tenants() as tenants:
         _show(tenants.create(tenant, terms), tenant)
 
@@ -89,28 +93,29 @@ def change(
     detector: ChosenDetector = None,
     per_minute: PerMinute = None,
     concurrent: Concurrent = None,
-    drop: Annotated[list[Droppable] | None, typer.Option(help="A term to leave open; may be repeated.")] = None,
+    drop: Annotated[list[Droppable] | None, typer.Option(help="A term to remove; repeatable.")] = None,
 ) -> None:
-    """Change the terms that are named, for every key of a tenant; a running API hears of it within five seconds.
+    """Change terms of a tenant, for all of its keys. A running API follows within five seconds.
 
-    What is named takes the place of what was: name each scope and locale that is to hold.
+    A new value replaces the previous one, so name every scope and locale that the tenant should have. Terms that are
+    not named stay.
 
     Example: propriety keys change acme --locale de --locale fr-FR --per-minute 300 --drop audience
 
-    Exit status: 0 changed; 1 the database or a policy cannot be used; 2 an argument is wrong, or there is no such
-    tenant.
+    Exit status: 0 changed; 1 the database or a policy cannot be used; 2 an argument is wrong, or the tenant does not
+    exist.
     """
-    named = _named(scope, locale, default_locale, audience, detector, per_minute, concurrent)
+    given = _terms(scope, locale, default_locale, audience, detector, per_minute, concurrent)
     dropped = {term.field: None for term in drop or ()}
-    if not (named or dropped):
+    if not (given or dropped):
         raise typer.BadParameter("name a term to change; --help lists them")
-    if both := named.keys() & dropped.keys():
-        raise typer.BadParameter(f"{both.pop()} is named, and dropped too", param_hint="--drop")
+    if both := given.keys() & dropped.keys():
+        raise typer.BadParameter(f"{both.pop()} is both set and dropped; do one of them", param_hint="--drop")
     with _tenants() as tenants:
-        console.print(f"{tenant}: {_told(tenants.change(tenant, named | dropped))}", markup=False)
+        console.print(f"{tenant}: {_in_words(tenants.change(tenant, given | dropped))}", markup=False)
 
 
-def _named(
+def _terms(
     scope: list[Scope] | None,
     locale: list[str] | None,
     default_locale: str | None,
@@ -119,13 +124,13 @@ def _named(
     per_minute: int | None,
     concurrent: int | None,
 ) -> dict[str, Any]:
-    """The terms that options name, by field of `Terms`."""
+    """The terms that the options give, by field of `Terms`."""
     policies = read_policies(None)
     try:
         ranges = [lookup(policies, place)[0] for place in locale or ()]
         default = lookup(policies, default_locale)[0] if default_locale else None
         if audience:
-            lookup(policies, f"en-x-{audience}")
+            lookup(policies, with_audience("en", audience))
     except UnknownLocaleError as error:
         fail(error)
     chosen = {"scopes": scope, "locales": ranges, "default_locale": default, "audience": audience, "detector": detector}
@@ -137,32 +142,32 @@ def _named(
 
 @app.command("list")
 def list_keys() -> None:
-    """One line for each key: its first letters, its tenant, the terms, when it was made and when it ends (UTC).
+    """List every key: its first characters, its tenant and terms, when it was created and when it expires (UTC).
 
     Example: propriety keys list
 
     Exit status: 0 listed; 1 the database cannot be used.
     """
-    table = Table("key", "tenant", Column("terms", overflow="fold"), "made", "ends")
+    table = Table("key", "tenant", Column("terms", overflow="fold"), "created", "expires")
     with _tenants() as tenants:
         for key in tenants.all_keys():
-            ends = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else ""
-            ends = "revoked" if key.expires_at == AT_ONCE else ends
-            made = f"{key.created_at:%Y-%m-%d %H:%M}"
-            table.add_row(f"{key.hint}…", key.tenant.name, _told(key.tenant.terms), made, ends)
+            expires = f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else ""
+            expires = "revoked" if key.expires_at == REVOKED else expires
+            created = f"{key.created_at:%Y-%m-%d %H:%M}"
+            table.add_row(f"{key.hint}…", key.tenant.name, _in_words(key.tenant.terms), created, expires)
     console.print(table)
 
 
 @app.command()
 def rotate(
     tenant: TenantName,
-    grace_hours: Annotated[float, typer.Option(min=0, help="For which the tenant's other keys still hold.")] = 24,
+    grace_hours: Annotated[float, typer.Option(min=0, help="How long the tenant's previous keys stay valid.")] = 24,
 ) -> None:
-    """Give a tenant another key, printed this once; its others end after a grace.
+    """Give a tenant a new key, which is printed once. Its previous keys expire after a grace period.
 
     Example: propriety keys rotate acme --grace-hours 2
 
-    Exit status: 0 made; 1 the database cannot be used; 2 there is no such tenant.
+    Exit status: 0 created; 1 the database cannot be used; 2 the tenant does not exist.
     """
     with _tenants() as tenants:
         _show(tenants.rotate(tenant, dt.timedelta(hours=grace_hours)), tenant)
@@ -170,17 +175,17 @@ def rotate(
 
 @app.command()
 def revoke(tenant: TenantName) -> None:
-    """End every key of a tenant; a running API hears of it within five seconds.
+    """Revoke every key of a tenant. A running API follows within five seconds.
 
     Example: propriety keys revoke acme
 
-    Exit status: 0 ended; 1 the database cannot be used; 2 there is no such tenant.
+    Exit status: 0 revoked; 1 the database cannot be used; 2 the tenant does not exist.
     """
     with _tenants() as tenants:
-        console.print(f"{tenants.revoke(tenant)} keys of {tenant} have ended")
+        console.print(f"{tenants.revoke(tenant)} keys of {tenant} are revoked")
 
 
-def _told(terms: Terms) -> str:
+def _in_words(terms: Terms) -> str:
     parts = [
         " ".join(terms.scopes),
         f"in {', '.join(terms.locales)}" if terms.locales else "in all places",
@@ -209,4 +214,4 @@ def _tenants() -> Iterator[Tenants]:
 
 def _show(key: str, tenant: str) -> None:
     typer.echo(key)
-    errors.print(f"The key of {tenant}; it is shown this once. Send it as Authorization: Bearer KEY.", markup=False)
+    errors.print(f"The key of {tenant}, shown only this once. Send it as Authorization: Bearer KEY.", markup=False)

@@ -33,8 +33,12 @@ class Source(NamedTuple):
         return PolicyError(self.path, _locate(self.tree, location)[0], expected)
 
     def invalid(self, error: ValidationError, within: tuple[str | int, ...] = ()) -> PolicyError:
-        """The first problem that pydantic found in the file, or in the part `within`."""
-        first = error.errors(include_url=False)[0]
+        """The first problem that pydantic found in the file, or in the part `within`; but an unknown key before others.
+
+        A misspelt key is two problems, and the missing key is the less helpful one.
+        """
+        problems = error.errors(include_url=False)
+        first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
         line, names = _locate(self.tree, (*within, *first["loc"]))
         given = f", not {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
         match first["type"]:

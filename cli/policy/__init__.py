@@ -1,4 +1,4 @@
-"""`propriety policy`: what a policy editor works with."""
+"""`propriety policy`: write, check and compare policy files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import yaml
 from rich.table import Table
 
 from agent.policy.files import json_schema
-from agent.terminal.console import console, policy_of, read_policies
+from agent.terminal.console import console
+from agent.terminal.loading import policy_of, read_policies
 from cli.policy.diff import diff
 from cli.policy.lint import lint
 from cli.policy.new import new
@@ -25,14 +26,16 @@ for command in (new, lint, diff, replay):
 app.command("test")(run_tests)
 
 Locale = Annotated[str, typer.Argument(help="BCP-47 locale, such as de-DE; `base` is the parent of all.")]
-Directory = Annotated[Path | None, typer.Option("--policies", help="Folder of policy files; else `policies_dir`.")]
+Directory = Annotated[
+    Path | None, typer.Option("--policies", help="Folder of policy files; default: the setting `policies_dir`.")
+]
 
 
 @app.command("list")
 def list_policies(policies: Directory = None) -> None:
-    """One line for each policy: its rules, tests, version and parents.
+    """List every policy with its rules, tests, version and parents.
 
-    An audience, such as `children`, can be laid over any of them (`de-DE-x-children`), and is listed over base alone.
+    An audience, such as `children`, can be laid over any policy (`de-DE-x-children`). It is listed once, over base.
 
     Example: propriety policy list --policies my-policies
 
@@ -48,7 +51,7 @@ def list_policies(policies: Directory = None) -> None:
 
 @app.command()
 def show(locale: Locale, policies: Directory = None) -> None:
-    """Print a policy as resolved, its parents' rules included, as YAML.
+    """Print a policy as YAML, with the rules that it inherits.
 
     Example: propriety policy show ar-SA
 
@@ -61,7 +64,7 @@ def show(locale: Locale, policies: Directory = None) -> None:
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of a policy file, for editors.
+    """Print the JSON Schema of a policy file. With it an editor completes keys and marks mistakes.
 
     Example: propriety policy schema > policy.schema.json
 

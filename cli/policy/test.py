@@ -1,38 +1,33 @@
-"""`propriety policy test`: each policy's own tests, and a report that its editor can read."""
+"""`propriety policy test`: run the tests in the policy files, and report to their editor."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from agent.moderator import Moderator
-from agent.policy.model import Policy, PolicyTest
-from agent.terminal.console import (
-    console,
-    each,
-    load_moderator,
-    noted_once,
-    policy_of,
-    read_policies,
-    read_settings,
-)
-from propriety.verdict import ChatMessage, Detector, Status, Verdict
-
-Case = tuple[Policy, PolicyTest]
+from agent.authoring.own_tests import CaseResult, cases_of, run_cases
+from agent.policy.model import Policy
+from agent.terminal.console import console, noted_once
+from agent.terminal.loading import load_moderator, policy_of, read_policies, read_settings
+from cli.policy.progress import counting
+from propriety.verdict import Action, Detector, Status, Verdict
 
 
 def run_tests(
-    locale: Annotated[str | None, typer.Argument(help="One locale; else every one.")] = None,
+    locale: Annotated[str | None, typer.Argument(help="One locale; default: all.")] = None,
     policies: Annotated[
-        Path | None, typer.Option("--policies", help="Folder of policy files; else `policies_dir`.")
+        Path | None, typer.Option("--policies", help="Folder of policy files; default: the setting `policies_dir`.")
     ] = None,
     detector: Annotated[Detector | None, typer.Option(help="Instead of the policy's own.")] = None,
 ) -> None:
-    """Run the policies' own tests through the whole agent: a line for each policy, then each test that failed, and why.
+    """Run the tests in the policy files through the whole agent, rewriting included.
+
+    Prints a line for each policy, and for each test that failed what was expected, what was decided, and why.
 
     Example: propriety policy test ar-SA --detector nearest
 
@@ -40,50 +35,39 @@ def run_tests(
     """
     loaded = read_policies(policies)
     chosen = [policy_of(loaded, locale)] if locale else [policy for policy in loaded.values() if policy.tests]
-    moderator = load_moderator(read_settings(policies), loaded)
-    cases = [(policy, test) for policy in chosen for test in policy.tests]
-    with noted_once():
-        verdicts = asyncio.run(verdicts_on(moderator, cases, detector))
-    failed = {index for index, (_, test) in enumerate(cases) if not test.expect.met_by(verdicts[index])}
-    table = Table("policy", "title", "passed", "allowed as expected", "stopped as expected")
-    for policy in chosen:
-        own = {index for index, case in enumerate(cases) if case[0] is policy}
-        allowed = {index for index in own if cases[index][1].expect.action == "allow"}
-        counts = (_count(some, some - failed) for some in (own, allowed, own - allowed))
-        table.add_row(policy.locale, policy.title, *counts)
-    console.print(table)
-    for index in sorted(failed):
-        policy, test = cases[index]
-        console.print(f"\n{policy.locale}: {test.prompt}", style="bold", markup=False)
-        wanted = f"{test.expect.action.value} {test.expect.rule or ''}".strip()
-        console.print(f"  expected {wanted}, got {_decided(verdicts[index])}", markup=False)
-    if without := sum(verdict.status is Status.DEGRADED for verdict in verdicts.values()):
-        console.print(f"{without} tests were judged without the LLM, which did not answer", style="red")
-    typer.echo(f"{len(cases) - len(failed)} passed, {len(failed)} failed")
+    moderator, cases = load_moderator(read_settings(policies), loaded), cases_of(chosen)
+    with noted_once(), counting("Testing", len(cases)) as done:
+        results = asyncio.run(run_cases(moderator, cases, detector, done))
+    console.print(_summary(chosen, results))
+    failed = [result for result in results if not result.passed]
+    for result in failed:
+        console.print(f"\n{result.policy.locale}: {result.test.prompt}", style="bold", markup=False)
+        expected = f"{result.test.expect.action.value} {result.test.expect.rule or ''}".strip()
+        console.print(f"  expected {expected}, got {_explained(result.verdict)}", markup=False)
+    if degraded := sum(result.verdict.status is Status.DEGRADED for result in results):
+        console.print(f"{degraded} tests were judged without the LLM, which did not answer", style="red")
+    typer.echo(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     raise typer.Exit(1 if failed else 0)
 
 
-async def verdicts_on(moderator: Moderator, cases: list[Case], detector: Detector | None) -> dict[int, Verdict]:
-    """The verdict on each test's prompt under its policy, by the case's place in the list."""
-    verdicts: dict[int, Verdict] = {}
-
-    async def judge(numbered: tuple[int, Case]) -> None:
-        index, (policy, test) = numbered
-        message = ChatMessage(role="user", content=test.prompt)
-        verdicts[index] = await moderator.moderate([message], policy.tag, detector)
-
-    await each("Testing", list(enumerate(cases)), judge)
-    return verdicts
+def _summary(policies: Sequence[Policy], results: Sequence[CaseResult]) -> Table:
+    table = Table("policy", "title", "passed", "allowed as expected", "stopped as expected")
+    for policy in policies:
+        own = [result for result in results if result.policy is policy]
+        allowed = [result for result in own if result.test.expect.action is Action.ALLOW]
+        stopped = [result for result in own if result.test.expect.action is not Action.ALLOW]
+        table.add_row(policy.locale, policy.title, *(_passed(part) for part in (own, allowed, stopped)))
+    return table
 
 
-def _decided(verdict: Verdict) -> str:
+def _passed(results: Sequence[CaseResult]) -> str:
+    return f"{sum(result.passed for result in results)} of {len(results)}"
+
+
+def _explained(verdict: Verdict) -> str:
     reasons = [
         f"{violation.rule_id} {violation.confidence:.2f} by “{violation.spans[0].text if violation.spans else ''}” "
         f"({violation.rationale})"
         for violation in verdict.violations
     ]
     return f"{verdict.action.value}: {'; '.join(reasons) or f'no rule is broken, highest risk {verdict.score:.2f}'}"
-
-
-def _count(some: set[int], passed: set[int]) -> str:
-    return f"{len(passed)} of {len(some)}"

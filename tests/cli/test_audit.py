@@ -1,3 +1,5 @@
+"""`propriety audit` exports decisions and deletes old ones."""
+
 import json
 from pathlib import Path
 
@@ -5,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from agent.settings import Settings
-from agent.store.decisions import DecisionLog
+from agent.store.store import Store
 from cli import app
 from propriety.verdict import Verdict
 
@@ -18,14 +20,13 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture
 def log(blocked: Verdict, verdict, workplace: Path) -> None:
-    log = DecisionLog(Settings())
-    log.write_all([(verdict("verdict-1"), "acme")])
-    log.write_all([(blocked, "acme")])
-    log.write_all([(blocked.model_copy(update={"id": "verdict-2"}), "apex")])
-    log.close()
+    with Store(Settings()) as store:
+        store.decisions.write_all([(verdict("verdict-1"), "acme")])
+        store.decisions.write_all([(blocked, "acme")])
+        store.decisions.write_all([(blocked.model_copy(update={"id": "verdict-2"}), "apex")])
 
 
-def test_decisions_are_exported_whole_and_by_tenant(log: None, blocked: Verdict) -> None:
+def test_decisions_are_exported_in_full_and_by_tenant(log: None, blocked: Verdict) -> None:
     lines = [json.loads(line) for line in run("export").stdout.splitlines()]
     assert [line["tenant"] for line in lines] == ["acme", "acme", "apex"]
     assert lines[1]["verdict"] == blocked.model_dump(mode="json")
@@ -33,7 +34,7 @@ def test_decisions_are_exported_whole_and_by_tenant(log: None, blocked: Verdict)
     assert len(Path("apex.jsonl").read_text().splitlines()) == 1
 
 
-def test_statements_of_reasons_are_those_of_what_was_restricted(log: None, blocked: Verdict) -> None:
+def test_only_restricted_decisions_have_statements_of_reasons(log: None, blocked: Verdict) -> None:
     result = run("export", "--format", "dsa")
     assert [json.loads(line)["puid"] for line in result.stdout.splitlines()] == [blocked.id, "verdict-2"]
     assert "bomb" not in result.stdout
@@ -50,18 +51,17 @@ def test_the_log_is_purged_by_age_or_by_the_setting(log: None, monkeypatch: pyte
 @pytest.mark.parametrize(
     "arguments", [("export", "--since", "soon"), ("export", "--format", "csv"), ("purge", "--older-than", "1y")]
 )
-def test_what_is_wrong_ends_with_2(arguments: tuple[str, ...]) -> None:
+def test_an_invalid_argument_exits_with_2(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
 
 
-def test_a_made_key_fits_the_setting_and_another_ends_the_export_with_1(
+def test_a_printed_key_fits_the_setting_and_another_key_fails_the_export(
     monkeypatch: pytest.MonkeyPatch, blocked: Verdict
 ) -> None:
     monkeypatch.setenv("PROPRIETY_PROMPT_STORAGE", "encrypted")
     monkeypatch.setenv("PROPRIETY_PROMPT_KEY", run("key").stdout.strip())
-    log = DecisionLog(Settings())
-    log.write_all([(blocked, "")])
-    log.close()
+    with Store(Settings()) as store:
+        store.decisions.write_all([(blocked, "")])
     assert json.loads(run("export").stdout)["verdict"]["prompt"] == blocked.prompt
     monkeypatch.setenv("PROPRIETY_PROMPT_KEY", run("key").stdout.strip())
     other = run("export")

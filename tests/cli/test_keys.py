@@ -1,3 +1,5 @@
+"""`propriety keys` creates, lists, changes, rotates and revokes keys."""
+
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -21,24 +23,24 @@ def tenant_of(key: str) -> Tenant | None:
         database.dispose()
 
 
-def test_a_key_is_printed_alone_and_once_and_holds_the_terms():
-    made = run("create", "acme", "--locale", "AR-sa", "--default-locale", "ar-SA", "--per-minute", "0")
-    assert made.exit_code == 0
-    key = made.stdout.strip()
-    found = tenant_of(key)
-    assert found is not None
-    assert (found.terms.locales, found.terms.per_minute, found.terms.concurrent) == (["ar-SA"], None, 16)
-    assert {scope.value for scope in found.terms.scopes} == {"moderate", "draw"}
+def test_a_key_is_printed_once_and_carries_the_terms():
+    created = run("create", "acme", "--locale", "AR-sa", "--default-locale", "ar-SA", "--per-minute", "0")
+    assert created.exit_code == 0
+    key = created.stdout.strip()
+    tenant = tenant_of(key)
+    assert tenant is not None
+    assert (tenant.terms.locales, tenant.terms.per_minute, tenant.terms.concurrent) == (["ar-SA"], None, 16)
+    assert {scope.value for scope in tenant.terms.scopes} == {"moderate", "draw"}
     listed = run("list").output
     assert key not in listed
     assert key[:8] in listed
     assert "moderate draw; in ar-SA; else ar-SA; 16 at once" in listed
 
 
-def test_a_key_for_prometheus_has_its_scope_alone():
-    made = tenant_of(run("create", "prometheus", "--scope", "metrics").stdout.strip())
-    assert made is not None
-    assert made.terms.scopes == [Scope.METRICS]
+def test_a_key_for_prometheus_has_only_that_scope():
+    prometheus = tenant_of(run("create", "prometheus", "--scope", "metrics").stdout.strip())
+    assert prometheus is not None
+    assert prometheus.terms.scopes == [Scope.METRICS]
     assert "│ metrics; in all places" in run("list").output
 
 
@@ -47,11 +49,11 @@ def test_rotate_and_revoke_end_keys():
     second = run("rotate", "acme", "--grace-hours", "0").stdout.strip()
     assert tenant_of(first) is None
     assert tenant_of(second) is not None
-    assert "1 keys of acme have ended" in run("revoke", "acme").output
+    assert "1 keys of acme are revoked" in run("revoke", "acme").output
     assert tenant_of(second) is None
 
 
-def test_what_is_named_changes_and_the_other_terms_and_the_key_stay():
+def test_change_sets_the_named_terms_and_keeps_the_other_terms_and_the_key():
     key = run("create", "acme", "--locale", "de", "--default-locale", "ar-SA", "--detector", "llm").stdout.strip()
     changed = run("change", "acme", "--locale", "FR-fr", "--locale", "de", "--per-minute", "0", "--scope", "moderate")
     assert changed.exit_code == 0
@@ -60,9 +62,9 @@ def test_what_is_named_changes_and_the_other_terms_and_the_key_stay():
         "change", "acme", "--drop", "locale", "--drop", "default-locale", "--drop", "detector", "--concurrent", "3"
     )
     assert "acme: moderate; in all places; 3 at once" in dropped.output
-    found = tenant_of(key)
-    assert found is not None
-    assert found.terms == Terms(scopes=[Scope.MODERATE], per_minute=None, concurrent=3)
+    tenant = tenant_of(key)
+    assert tenant is not None
+    assert tenant.terms == Terms(scopes=[Scope.MODERATE], per_minute=None, concurrent=3)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_what_is_named_changes_and_the_other_terms_and_the_key_stay():
         ("--drop", "scope"), ("--drop", "locale", "--locale", "de"),
     ],
 )  # fmt: skip
-def test_a_change_that_is_none_ends_with_2_and_changes_nothing(arguments):
+def test_an_invalid_change_exits_with_2_and_changes_nothing(arguments):
     key = run("create", "acme", "--locale", "de").stdout.strip()
     before = tenant_of(key)
     assert run("change", "acme", *arguments).exit_code == 2
@@ -88,18 +90,18 @@ def test_a_change_that_is_none_ends_with_2_and_changes_nothing(arguments):
         ("change", "acme", "--locale", "de"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_ends_with_2_and_makes_nothing(arguments):
+def test_an_invalid_argument_exits_with_2_and_creates_nothing(arguments):
     assert run(*arguments).exit_code == 2
     assert "acme" not in run("list").output
 
 
-def test_a_name_is_taken_once():
+def test_a_tenant_is_created_once():
     assert run("create", "acme").exit_code == 0
     again = run("create", "acme")
     assert again.exit_code == 2
     assert "rotate" in again.stderr
 
 
-def test_a_database_that_cannot_be_used_ends_with_1(monkeypatch):
+def test_an_unusable_database_exits_with_1(monkeypatch):
     monkeypatch.setenv("PROPRIETY_DATABASE_URL", "sqlite:////proc/nothing.db")
     assert run("list").exit_code == 1

@@ -33,6 +33,7 @@ def test_a_base_policy_is_required(write: Write, child: str) -> None:
         ("extends: base", "extends: de-DE", 2, "cycle, de-DE → de-DE"),
         ("extends: base", "extends: null", 2, "expected a parent, such as base"),
         ("extends: base\n", "", 1, "extends: required, but missing"),
+        ("title:", "titel:", 3, "titel: unknown key"),
         ("    severity: low", "    severity: low\n  - id: a.rule", 8, "used twice"),
         ("  - id: a.rule\n    severity: low", "  - severity: low", 6, "rules.0.id: required, but missing"),
         ("title: Deutschland", "title: Deutschland\ntitle: Germany", 4, "duplicate key 'title'"),

@@ -1,8 +1,9 @@
-"""`propriety policy diff` says what changes for a platform that moves."""
+"""`propriety policy diff` shows what changes for a platform that moves."""
 
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from cli import app
@@ -10,28 +11,38 @@ from cli import app
 pytestmark = pytest.mark.usefixtures("workplace")
 
 
-def test_a_rule_of_one_place_alone_is_named_with_its_effect() -> None:
-    result = CliRunner().invoke(app, ["policy", "diff", "en", "ar-SA"])
+def diff(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["policy", "diff", *arguments], env={"COLUMNS": "160"})
+
+
+def test_a_rule_of_one_place_is_shown_with_its_effect() -> None:
+    result = diff("en", "ar-SA")
     assert result.exit_code == 0
-    assert "alcohol" in result.output
-    assert "medium, rewrite" in result.output
-    assert "rule added" in result.output
+    (row,) = [line for line in result.output.splitlines() if "alcohol" in line]
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["alcohol", "–", "medium, rewrite", "rule added"]
     assert "weapons" not in result.output
 
 
-def test_policies_with_the_same_rules_are_said_to_be_the_same() -> None:
-    assert "same rules" in CliRunner().invoke(app, ["policy", "diff", "en", "de"]).output
+def test_policies_with_the_same_rules_are_reported_as_such() -> None:
+    assert "base and base have the same rules" in diff("en", "de").output
 
 
-def test_the_prompts_that_are_decided_otherwise_are_shown(workplace: Path) -> None:
+def test_the_prompts_that_are_decided_differently_are_shown(workplace: Path) -> None:
     prompts = workplace / "prompts.txt"
     prompts.write_text("a woman holding a wine glass\n\na tree on a hill\n", encoding="utf-8")
-    command = ["policy", "diff", "en", "ar-SA", "--prompts", str(prompts), "--detector", "nearest"]
-    result = CliRunner().invoke(app, command)
-    assert "a woman holding a wine glass" in result.output
+    result = diff("en", "ar-SA", "--prompts", str(prompts), "--detector", "nearest")
+    assert result.exit_code == 0
+    (row,) = [line for line in result.output.splitlines() if "wine" in line]
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == [
+        "a woman holding a wine glass", "allow", "rewrite (alcohol)"
+    ]  # fmt: skip
     assert "a tree on a hill" not in result.output
     assert "1 of 2 prompts" in result.output
 
 
-def test_what_is_no_locale_is_refused() -> None:
-    assert CliRunner().invoke(app, ["policy", "diff", "en", "../base"]).exit_code == 2
+def test_a_malformed_locale_or_file_is_refused(workplace: Path) -> None:
+    assert diff("en", "../base").exit_code == 2
+    prompts = workplace / "prompts.txt"
+    prompts.write_bytes(b"\xff\xfe")
+    result = diff("en", "ar-SA", "--prompts", str(prompts))
+    assert (result.exit_code, "prompts.txt" in result.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""`propriety policy test` judges by the policies and the bank of the folder that is named."""
+"""`propriety policy test` judges by the policies and the concept bank of the folder that is named."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from cli import app
 
 
-def test_the_bank_of_the_named_folder_is_the_one_that_counts(workplace: Path) -> None:
+def test_the_concept_bank_of_the_named_folder_counts(workplace: Path) -> None:
     policies, drafts = workplace.parent / "policies", workplace / "drafts"
     with (policies / "ar-SA.yaml").open("a", encoding="utf-8") as file:
         file.write("tests:\n  - {prompt: a purple umbrella in the rain, expect: {action: rewrite, rule: alcohol}}\n")
@@ -17,12 +17,15 @@ def test_the_bank_of_the_named_folder_is_the_one_that_counts(workplace: Path) ->
     text = bank.read_text(encoding="utf-8")
     bank.write_text(text.replace("a wine glass,", "a purple umbrella,"), encoding="utf-8")
     command = ["policy", "test", "ar-SA", "--detector", "nearest"]
-    assert CliRunner().invoke(app, command).exit_code == 1
-    result = CliRunner().invoke(app, [*command, "--policies", str(drafts)])
-    assert (result.exit_code, "1 passed, 0 failed" in result.output) == (0, True), result.output
+    failed = CliRunner().invoke(app, command)
+    assert failed.exit_code == 1
+    assert "ar-SA: a purple umbrella in the rain" in failed.output
+    assert "expected rewrite alcohol, got allow" in failed.output
+    passed = CliRunner().invoke(app, [*command, "--policies", str(drafts)])
+    assert (passed.exit_code, "1 passed, 0 failed" in passed.output) == (0, True), passed.output
 
 
-def test_a_policy_is_found_by_each_name_that_the_list_gives(workplace: Path) -> None:
+def test_a_policy_is_found_by_each_name_that_list_prints(workplace: Path) -> None:
     audience = workplace.parent / "policies" / "audience"
     audience.mkdir()
     tests = "tests:\n  - {prompt: a diagram of how to build a nail bomb, expect: {action: block, rule: weapons}}\n"
