@@ -19,10 +19,12 @@ RUN touch README.md \
       exit 1; }; } \
     && if [ "${BUILD}" = cpu ]; then pip uninstall -q -y triton torchvision torchaudio torchcodec; fi
 COPY README.md ./
+COPY propriety propriety
 COPY agent agent
 COPY generator generator
 COPY policies policies
 COPY evaluation evaluation
+COPY cli cli
 RUN pip install -q --no-deps --force-reinstall .
 
 FROM ${PYTHON_IMAGE}

@@ -10,21 +10,28 @@ BUILD := $(if $(shell nvidia-smi -L 2>/dev/null | grep GPU),gpu,cpu)
 # The constraints are for the CPU build; vllm's CUDA build pins its own torch.
 CONSTRAINTS := $(if $(filter cpu,$(BUILD)),-c constraints.txt)
 
-.PHONY: help run test lint audit weights secrets clean
+.PHONY: help run check test test-all lint audit weights secrets clean
 
 help: ## List the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 run: $(VENV)/.installed weights ## Install, start everything, draw a sample for two locales, serve until Ctrl-C
 	@$(BIN)/propriety serve --demo
 
-test: $(VENV)/.installed-dev weights lint ## Install, then run ruff, mypy and pytest, with the embedded LLM
-	@$(BIN)/python -m pytest
+check: lint ## ruff, mypy, import-linter, and the tests that need no LLM: under 2 minutes
+	@$(BIN)/python -m pytest -m 'not all and not compose and not llm and not slow'
 
-lint: $(VENV)/.installed-dev ## Run ruff and mypy
+test: $(VENV)/.installed-dev weights lint ## Set up, then lint and every quick test, with the embedded LLM
+	@$(BIN)/python -m pytest -m 'not all and not compose'
+
+test-all: $(VENV)/.installed-dev weights lint ## As test, and over every policy and pipeline family: before a release
+	@$(BIN)/python -m pytest -m 'not compose'
+
+lint: $(VENV)/.installed-dev ## ruff, mypy and import-linter
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 # A mirror of PyPI may omit the advisories. A version that is known to be vulnerable shows whether it does; if so, the
 # audit is skipped and does not fail.
