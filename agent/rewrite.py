@@ -1,8 +1,8 @@
-"""Rewriting: what offends is replaced by a concept that can stand for it, and all else is kept.
+"""Rewriting: replace what offends by a concept that can stand for it, and keep the rest.
 
-Small models rewrite badly when simply asked, and well when told which words go and what comes instead. Those are
-retrieved: the words are the stretch nearest to an unsafe concept, the replacement is what the bank puts in its place.
-Every candidate is judged again by the caller.
+Small models rewrite badly when simply asked, and well when told which words to remove and what to show instead. Both
+are retrieved: the words are the window nearest to an unsafe concept, the replacement is the bank's. The caller judges
+every candidate again.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from agent.retrieval.index import Window
 
 log = logging.getLogger("propriety")
 
-ROUNDS = 2
-TELLING_WINDOWS = 2
-FAITHFUL = 0.8  # similarity at which no better candidate is looked for
-LONGEST_ANSWER_TOKENS = 256
-LONGEST_ANSWER_CHARS = 16 * LONGEST_ANSWER_TOKENS  # longer than any tokeniser's
+MAX_ROUNDS = 2
+MAX_WINDOWS = 2  # of one rule, to take words from
+FAITHFUL = 0.8  # similarity at which the search for a better candidate ends
+MAX_ANSWER_TOKENS = 256
+MAX_ANSWER_CHARS = 16 * MAX_ANSWER_TOKENS  # more than any tokeniser needs
 
 INSTRUCTIONS = """You edit prompts for an image generator.
 The JSON gives a prompt, words of it that must go, and what to show instead.
@@ -85,22 +85,22 @@ async def rewrite(
     model: ChatModel | None,
     attempts: int,
 ) -> str | None:
-    """A faithful candidate that breaks no rule, else the most faithful of those, or None where each breaks one.
+    """A faithful candidate that breaks no rule, or the most faithful of those that do; None if every one breaks a rule.
 
-    The LLM words each replacement; without it words are replaced and nothing is mended. Candidates are worded one by
-    one, since wording is what costs. Where none passes, the least risky is rewritten once more, since a prompt may
-    offend in several places. The safe concepts alone come last.
+    The LLM words each replacement; without it, words are replaced and the grammar stays as it is. Candidates are worded
+    one by one, since wording is expensive. If none passes, the least risky one is rewritten again, since a prompt may
+    offend in several places. Safe concepts alone come last.
 
     Args:
-        prompt: what was asked.
-        reading: what a detector made of it.
+        prompt: the prompt.
+        reading: its reading.
         read: judges a candidate as the prompt was judged.
         similarity: of two texts, in [0, 1].
-        model: the LLM, or None where there is none.
+        model: the LLM, or None to do without.
         attempts: candidates in each round.
     """
     text, alone, passed = prompt, list[str](), dict[str, float]()
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         proposed = swaps(text, reading.found, [violation.rule_id for violation in reading.violations])[:attempts]
         alone += [swap.instead for swap in proposed]
         failed: dict[str, Reading] = {}
@@ -131,31 +131,29 @@ async def _worded(text: str, swap: Swap, model: ChatModel | None) -> str:
         try:
             return await reworded(model, text, swap)
         except LLMUnavailableError as error:
-            log.warning("words are replaced, and nothing is mended: %s", error)
+            log.warning("rewriting without the LLM: %s", error)
     return text.replace(swap.remove, swap.instead)
 
 
 def swaps(prompt: str, found: Mapping[str, Sequence[Window]], rule_ids: Sequence[str]) -> list[Swap]:
-    """What to replace by what: the words nearest to a concept of the first broken rule that has any come first, and of
-    what can stand in their place whatever is in the prompt's own script.
+    """What to replace by what, most promising first: words nearest to a concept of the first broken rule, and
+    replacements in the prompt's own script.
 
     Args:
-        prompt: what was asked.
+        prompt: the prompt.
         found: the nearest windows by rule, as `ConceptIndex.search` returns them.
-        rule_ids: the rules that are broken.
+        rule_ids: the broken rules.
     """
     proposed = []
     for rule_id in rule_ids:
         windows = sorted(found.get(rule_id, ()), key=lambda window: -window.similarity)
         telling = [window for window in windows if window.margin > 0 and window.span.text != prompt] or windows
-        proposed += [
-            Swap(window.span.text, safe) for window in telling[:TELLING_WINDOWS] for safe in window.concept.safe
-        ]
+        proposed += [Swap(window.span.text, safe) for window in telling[:MAX_WINDOWS] for safe in window.concept.safe]
     return sorted(dict.fromkeys(proposed), key=lambda swap: _script(swap.instead) != _script(prompt))
 
 
 def _script(text: str) -> str:
-    """The script of the first letter, such as LATIN or ARABIC; nothing where there is no letter."""
+    """The script of the first letter, such as LATIN or ARABIC; empty if there is no letter."""
     return next((unicodedata.name(char, "").partition(" ")[0] for char in text if char.isalpha()), "")
 
 
@@ -163,16 +161,16 @@ async def reworded(model: ChatModel, prompt: str, swap: Swap) -> str:
     """The LLM's edit of the prompt for a swap.
 
     Raises:
-        LLMUnavailableError: when it cannot be reached, or its answer is no prompt.
+        LLMUnavailableError: the LLM cannot be reached, or its answer is not a prompt.
     """
-    asked = model.bind(max_tokens=LONGEST_ANSWER_TOKENS, stop=["\n"])
+    asked = model.bind(max_tokens=MAX_ANSWER_TOKENS, stop=["\n"])
     try:
         answer = await asked.ainvoke([*_conversation(), order(prompt, swap)])
-    except Exception as error:  # LangChain wraps whatever the HTTP client raises, by no common base class
-        raise LLMUnavailableError(f"the rewriter cannot be asked: {type(error).__name__}") from error
+    except Exception as error:  # LangChain wraps the HTTP client's errors without a common base class
+        raise LLMUnavailableError(f"the rewriter is unavailable: {type(error).__name__}") from error
     edited = str(answer.content).strip()
-    if len(edited) > LONGEST_ANSWER_CHARS or not is_plain(edited):
-        raise LLMUnavailableError("the rewriter's answer is no prompt")
+    if len(edited) > MAX_ANSWER_CHARS or not is_plain(edited):
+        raise LLMUnavailableError("the rewriter's answer is not a prompt")
     return edited
 
 
@@ -182,5 +180,5 @@ def _conversation() -> list[Message]:
 
 
 def order(prompt: str, swap: Swap) -> Message:
-    """A prompt and its swap as the rewriter is shown them."""
+    """A prompt and its swap as the rewriter sees them."""
     return Message("human", json.dumps({"prompt": prompt, **swap._asdict()}, ensure_ascii=False))

@@ -1,5 +1,7 @@
-"""The one settings class: `PROPRIETY_*` variables over secret files over `propriety.toml` in the working directory over
-the defaults. A secret file is `/run/secrets/propriety_database_url` and the like, where container engines put them."""
+"""Settings: `PROPRIETY_*` variables, then secret files, then `propriety.toml` in the working directory, then defaults.
+
+Container engines mount secret files, such as `/run/secrets/propriety_database_url`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ from propriety.verdict import Detector
 
 
 class Storage(StrEnum):
-    """How the decision log keeps prompts, rewritten ones and offending words too."""
+    """How the decision log stores prompts, rewritten prompts and offending words."""
 
     CLEAR = "clear"
     HASHED = "hashed"
@@ -32,7 +34,7 @@ class Storage(StrEnum):
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an IP address is this machine's own; a name is not."""
+    """Whether this is an IP address of the loopback interface; False for a name."""
     try:
         return ip_address(address).is_loopback
     except ValueError:
@@ -45,7 +47,7 @@ SECRETS_DIR = Path("/run/secrets")
 
 
 class Backend(StrEnum):
-    """`propriety`: the drawing worker; the others draw the safe prompt alone, by their own HTTP interfaces."""
+    """`propriety`: the drawing worker. The others draw the safe prompt alone, over their own HTTP interfaces."""
 
     PROPRIETY = "propriety"
     A1111 = "a1111"
@@ -54,11 +56,11 @@ class Backend(StrEnum):
 
 
 class Settings(BaseSettings):
-    """How Propriety runs. An unknown key in `propriety.toml` is refused, so that a typo never goes unnoticed."""
+    """How Propriety runs. An unknown key in `propriety.toml` is refused, so that no typo goes unnoticed."""
 
     model_config = SettingsConfigDict(
         env_prefix="PROPRIETY_",
-        secrets_dir=SECRETS_DIR if SECRETS_DIR.is_dir() else None,  # pydantic warns of a folder that is not there
+        secrets_dir=SECRETS_DIR if SECRETS_DIR.is_dir() else None,  # pydantic warns if the folder does not exist
         toml_file="propriety.toml",
         extra="forbid",
         frozen=True,
@@ -67,8 +69,13 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address on which the agent's API listens.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port of the agent's API.")
+    url: str | None = Field(
+        default=None,
+        description="Base URL of a running service that commands use, such as https://guard.example.org; "
+        "null is this machine's, at `host` and `port`.",
+    )
     api_key: SecretStr | None = Field(
-        default=None, description="Key that `propriety serve --demo` sends, where keys are configured."
+        default=None, description="Key that commands send to a service, if keys are configured there."
     )
 
     llm_url: str | None = Field(
@@ -80,37 +87,41 @@ class Settings(BaseSettings):
     llm_model: str = Field(
         default=EMBEDDED_LLM,
         min_length=1,
-        description="The embedded model; or the name that `llm_url` serves; or any hub id or folder that vLLM loads.",
+        description="The embedded model, a name that `llm_url` serves, or a hub id or folder that vLLM loads.",
     )
-    llm_api_key: SecretStr | None = Field(default=None, description="Bearer token for `llm_url`, if it asks for one.")
+    llm_api_key: SecretStr | None = Field(default=None, description="Bearer token for `llm_url`, if it needs one.")
     llm_timeout_s: float = Field(default=60, gt=0, description="Seconds to wait for one answer of the LLM.")
-    llm_max_model_tokens: int = Field(default=4096, ge=512, description="Longest context of the server started.")
-    llm_max_num_seqs: int = Field(default=16, ge=1, description="Requests that the server started batches at most.")
+    llm_max_model_tokens: int = Field(
+        default=4096, ge=512, description="Longest context of the started LLM server."
+    )
+    llm_max_num_seqs: int = Field(
+        default=16, ge=1, description="Largest batch of the started LLM server."
+    )
     llm_kv_cache_gib: int = Field(default=1, ge=1, description="Memory for the key-value cache on a CPU, GiB.")
 
     generator_backend: Backend = Field(
         default=Backend.PROPRIETY,
-        description="What draws: Propriety's worker, or at `generator_url` one that takes the safe prompt alone.",
+        description="What draws: Propriety's worker, or a server at `generator_url` that takes the safe prompt alone.",
     )
     generator_url: str | None = Field(
         default=None,
-        description="Base URL of a running generator, such as http://gpu:7860, for `openai` with its `/v1`; "
-        "null starts Propriety's own at `generator_port`.",
+        description="Base URL of a running generator, such as http://gpu:7860; for `openai` with `/v1`; "
+        "null starts Propriety's worker at `generator_port`.",
     )
     generator_api_key: SecretStr | None = Field(
-        default=None, description="Bearer token for `generator_url`, if it asks for one."
+        default=None, description="Bearer token for `generator_url`, if it needs one."
     )
     generator_port: int = Field(default=8002, ge=1, le=65535, description="Port of the generator that is started.")
     generator_model: str = Field(
         default=DEMO_GENERATOR,
         min_length=1,
-        description="`demo`, or any diffusers id or folder; for another backend the name that it knows its model by.",
+        description="`demo`, or a diffusers id or folder; for another backend, its name for the model.",
     )
     generator_timeout_s: float = Field(default=300, gt=0, description="Seconds to wait for one request's pictures.")
 
     signing_cert: Path | None = Field(
         default=None,
-        description="PEM chain that signs the pictures' content credentials (C2PA), the signer's own first; "
+        description="PEM certificate chain that signs content credentials (C2PA), the signer's own first; "
         "null signs with a self-made test certificate.",
     )
     signing_key: Path | None = Field(default=None, description="PEM key of that chain's first certificate.")
@@ -121,48 +132,51 @@ class Settings(BaseSettings):
         description="`multilingual-e5-small`, or a sentence-transformers id.",
     )
     detector: Detector | None = Field(
-        default=None, description="Overrides every policy's detector; null: the policy's."
+        default=None, description="Overrides every policy's detector; null: the policy's own."
     )
-    default_locale: str = Field(default="en-US", min_length=2, description="BCP-47 locale where a caller names none.")
+    default_locale: str = Field(default="en-US", min_length=2, description="BCP-47 locale of requests that name none.")
     rewrite_attempts: int = Field(
-        default=3, ge=1, le=10, description="Rewrites tried, twice over, before a safe concept stands in alone."
+        default=3,
+        ge=1,
+        le=10,
+        description="Rewrites tried in each of two rounds before a safe concept.",
     )
     fail_open: bool = Field(
-        default=False, description="Let prompts pass when every detector has failed; each such pass is logged."
+        default=False, description="Let prompts pass if every detector has failed; each such pass is logged."
     )
-    max_prompt_chars: int = Field(default=8000, ge=1, description="Longest prompt that is judged, in characters.")
+    max_prompt_chars: int = Field(default=8000, ge=1, description="Longest prompt, in characters.")
 
     session_ttl_s: float = Field(default=3600, gt=0, description="Seconds for which a turn of a conversation is kept.")
-    session_turns: int = Field(default=40, ge=2, description="Turns kept of a conversation, the last ones.")
-    session_most: int = Field(default=20_000, ge=2, description="Turns kept of a tenant, the last ones.")
-    cache_size: int = Field(
-        default=10_000, ge=0, description="Verdicts kept in memory, to answer the same with; 0: none."
-    )
-    cache_ttl_s: float = Field(default=3600, gt=0, description="Seconds after which a prompt is judged anew.")
+    session_turns: int = Field(default=40, ge=2, description="Last turns of a conversation that are kept.")
+    session_most: int = Field(default=20_000, ge=2, description="Last turns of a tenant that are kept.")
+    cache_size: int = Field(default=10_000, ge=0, description="Verdicts kept in memory for repeated prompts; 0: none.")
+    cache_ttl_s: float = Field(default=3600, gt=0, description="Seconds after which a prompt is judged again.")
     redis_url: SecretStr | None = Field(
-        default=None, description="Redis that keeps verdicts in place of this process's memory (extra `redis`)."
+        default=None,
+        description="Redis for verdicts and rate limits instead of memory (extra `redis`).",
     )
 
     batch_concurrency: int = Field(
-        default=1, ge=1, description="Prompts of batches that a process judges at once, while it judges no live one."
+        default=1, ge=1, description="Prompts of batches that a process judges at once, while no live one is judged."
     )
-    batch_prompts: int = Field(default=50_000, ge=1, description="Prompts in a batch's input file at most.")
-    batch_waiting_lines: int = Field(default=200_000, ge=1, description="Lines of a tenant's batches that may wait.")
-    file_mib: int = Field(default=100, ge=1, description="Largest file that may be sent in, MiB.")
-    files_mib: int = Field(default=2000, ge=1, description="Room for a tenant's files, MiB; beyond it none is taken.")
+    batch_prompts: int = Field(default=50_000, ge=1, description="Most prompts in a batch's input file.")
+    batch_waiting_lines: int = Field(default=200_000, ge=1, description="Most lines waiting in a tenant's batches.")
+    file_mib: int = Field(default=100, ge=1, description="Largest upload, MiB.")
+    files_mib: int = Field(
+        default=2000, ge=1, description="Space for a tenant's files, MiB; more is refused."
+    )
 
     policies_dir: Path = Field(default=Path(str(files("policies"))), description="Folder of the policy files.")
-    policies_watch_s: float = Field(
-        default=2, gt=0, description="Seconds between two looks whether a policy file has changed."
-    )
+    policies_watch_s: float = Field(default=2, gt=0, description="Seconds between two checks for changed policy files.")
     models_dir: Path = Field(default=Path("models"), description="Folder of the embedded LLM's weights.")
     data_dir: Path = Field(default=Path("data"), description="Folder of the decision log, the indexes and the logs.")
     output_dir: Path = Field(default=Path("out"), description="Folder in which pictures are saved.")
     database_url: str | None = Field(
-        default=None, description="SQLAlchemy URL of the decision log; null is SQLite in `data_dir`."
+        default=None, description="SQLAlchemy URL of the database; null: SQLite in `data_dir`."
     )
     prompt_storage: Storage = Field(
-        default=Storage.CLEAR, description="How the decision log keeps prompts; the last two need `prompt_key`."
+        default=Storage.CLEAR,
+        description="How prompts are stored; `hashed` and `encrypted` need `prompt_key`.",
     )
     prompt_key: SecretStr | None = Field(
         default=None, description="Key of the stored prompts: 32 random bytes in URL-safe base64."
@@ -170,9 +184,9 @@ class Settings(BaseSettings):
     retention_days: float | None = Field(
         default=None, gt=0, description="Age at which decisions are deleted, when the API starts; null: never."
     )
-    log_format: LogFormat = Field(default=LogFormat.JSON, description="Of the API's log, on standard error.")
+    log_format: LogFormat = Field(default=LogFormat.JSON, description="Format of the log on standard error.")
     log_prompts: bool = Field(
-        default=False, description="Write prompts, and what exceptions quote of them, into the API's log."
+        default=False, description="Write prompts, and exceptions that may quote them, to the log."
     )
     otlp_endpoint: str | None = Field(
         default=None, description="OTLP collector for traces, such as http://collector:4318 (extra `tracing`)."
@@ -182,13 +196,13 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _a_foreign_generator_has_an_address(self) -> Self:
         if self.generator_backend is not Backend.PROPRIETY and self.generator_url is None:
-            raise ValueError(f"generator_url is missing: say where generator_backend {self.generator_backend} answers")
+            raise ValueError(f"generator_url is missing: generator_backend {self.generator_backend} needs its address")
         return self
 
     @model_validator(mode="after")
     def _a_signer_has_both(self) -> Self:
         if (self.signing_cert is None) != (self.signing_key is None):
-            raise ValueError("signing_cert and signing_key are set together or not at all")
+            raise ValueError("signing_cert and signing_key must be set together")
         return self
 
     @model_validator(mode="after")
@@ -200,12 +214,12 @@ class Settings(BaseSettings):
         except ValueError:
             key = b""
         if len(key) != 32:
-            raise ValueError("prompt_key is to be 32 bytes in URL-safe base64, as `propriety audit key` makes them")
+            raise ValueError("prompt_key must be 32 bytes in URL-safe base64; `propriety audit key` makes one")
         return self
 
     @property
     def loopback(self) -> bool:
-        """Whether the API can be reached from this machine alone."""
+        """Whether the API is reachable only from this machine."""
         return self.host == "localhost" or is_loopback(self.host)
 
     @property
@@ -216,7 +230,7 @@ class Settings(BaseSettings):
 
     @property
     def oldest_kept(self) -> dt.datetime | None:
-        """What is older than that is deleted, by `retention_days`; None where nothing is."""
+        """Older decisions are deleted, by `retention_days`; None if none are."""
         return None if self.retention_days is None else dt.datetime.now(dt.UTC) - dt.timedelta(days=self.retention_days)
 
     @property
@@ -226,12 +240,12 @@ class Settings(BaseSettings):
 
     @property
     def llm_base_url(self) -> str:
-        """Where the LLM answers, with `/v1`: the server named, else the one started here."""
+        """Base URL of the LLM, with `/v1`: `llm_url`, or the server started here."""
         return (self.llm_url or f"http://127.0.0.1:{self.llm_port}/v1").rstrip("/")
 
     @property
     def generator_base_url(self) -> str:
-        """Where the generator answers: the one named, else the one started here."""
+        """Base URL of the generator: `generator_url`, or the one started here."""
         return (self.generator_url or f"http://127.0.0.1:{self.generator_port}").rstrip("/")
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The detectors: neighbours alone, the judge on the rules that the neighbours bring up, and the cascade of both."""
+"""The detectors: nearest neighbours, the LLM on the rules that they suggest, and the cascade of both."""
 
 from __future__ import annotations
 
@@ -18,22 +18,27 @@ from propriety.verdict import Detector, Status, Violation
 log = logging.getLogger("propriety")
 
 FLAGGED = 0.5
-STRICT = 0.33  # with the LLM gone
+STRICT = 0.33  # without the LLM
 CLEARLY_SAFE, CLEARLY_UNSAFE = 0.127, 0.954  # between them the cascade asks the LLM
-MOST_ASKED = 5  # rules for one prompt; with three, ROC-AUC between ToxicBench's twins is .04 less
+MAX_RULES_ASKED = 5  # for one prompt; with three, ROC-AUC between ToxicBench's twins is .04 less
 # Chosen on rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, on evaluation/prompts, and by the tests that
 # policies carry: docs/judge.md.
-# Margin at even odds, not 0 since the best of many windows is biased upwards; and what moves the odds by e.
+# The margin at even odds (above 0, since the best of many windows is biased upwards), and the margin that multiplies
+# the odds by e.
 MARGIN_AT_EVEN, MARGIN_SCALE = 0.012, 0.0171
-# Log-odds of judge and neighbours add up, so that an injected instruction, which moves the judge alone, is held back.
-JUDGE_WEIGHT, NEIGHBOUR_WEIGHT, MOST_NEIGHBOUR_ODDS, BIAS = 0.35, 1.0, 2.63, -0.263
-SPANS_KEPT = 1
+# The log-odds of judge and neighbours are added, so that an injected instruction, which moves only the judge, has less
+# effect.
+JUDGE_WEIGHT, NEIGHBOUR_WEIGHT, MAX_NEIGHBOUR_ODDS, BIAS = 0.35, 1.0, 2.63, -0.263
+MAX_SPANS = 1
 
 
 class Reading(NamedTuple):
-    """What a detector made of a prompt; `score` in [0, 1] is the highest risk of any rule.
+    """What a detector found in a prompt.
 
-    `near` is the neighbours' risk by rule, `answers` what the judge said of those rules that it was asked about.
+    score: the highest risk of any rule, in [0, 1].
+    found: the windows nearest to each rule.
+    near: the neighbours' risk, by rule.
+    answers: the LLM's probability of yes, by rule that it was asked about.
     """
 
     violations: list[Violation]
@@ -45,7 +50,7 @@ class Reading(NamedTuple):
 
 
 async def detect(text: str, policy: Policy, detector: Detector, index: ConceptIndex, model: ChatModel) -> Reading:
-    """Read one text under a policy; with the LLM gone the neighbours answer, strictly, and `status` says so."""
+    """Read one text under a policy. Without the LLM the neighbours decide strictly, and the status is `degraded`."""
     found, beside = await asyncio.to_thread(index.search, text)
     company = {rule_id: _risk(margin) for rule_id, margin in beside.items()}
     near = _joined({rule_id: _risk(windows[0].margin) for rule_id, windows in found.items()}, company)
@@ -71,11 +76,11 @@ def _rules_to_ask(
     if detector is Detector.CASCADE:
         ranked = [rule_id for rule_id in ranked if CLEARLY_SAFE < near[rule_id] < CLEARLY_UNSAFE]
     joint = [rule_id for rule_id in company if near.get(rule_id, 0.0) > CLEARLY_SAFE]
-    return [policy.rules_by_id[rule_id] for rule_id in dict.fromkeys([*ranked[:MOST_ASKED], *joint])]
+    return [policy.rules_by_id[rule_id] for rule_id in dict.fromkeys([*ranked[:MAX_RULES_ASKED], *joint])]
 
 
 def _joined(risks: Mapping[str, float], company: Mapping[str, float]) -> dict[str, float]:
-    """A rule that is broken only in company is at risk no more than its company is."""
+    """A rule with `only_with` has no higher risk than the topics that must be present too."""
     return {rule_id: min(risk, company.get(rule_id, 1.0)) for rule_id, risk in risks.items()}
 
 
@@ -86,8 +91,8 @@ def _reading(
     found: Mapping[str, Sequence[Window]],
     policy: Policy,
 ) -> Reading:
-    """The rule at the highest risk, and any further one that the neighbours find too: a judge that has seen one offence
-    says yes to others readily. A rule with `only_with` is named beside its company, which is at no lower risk."""
+    """The rule at the highest risk, and others that the neighbours find too: a judge that has seen one offence easily
+    says yes to others. A rule with `only_with` is named with its company, whose risk is at least as high."""
     ranked = sorted(risks, key=lambda rule_id: -risks[rule_id])
     violations = [
         _violation(policy.rules_by_id[rule_id], risks[rule_id], found.get(rule_id, ()))
@@ -105,7 +110,7 @@ def _violation(rule: Rule, risk: float, windows: Sequence[Window]) -> Violation:
         severity=rule.severity,
         confidence=risk,
         rationale=f"near “{windows[0].concept.text}”" if windows else rule.definition,
-        spans=[window.span for window in windows[:SPANS_KEPT]],
+        spans=[window.span for window in windows[:MAX_SPANS]],
     )
 
 
@@ -122,11 +127,11 @@ def _probability(log_odds: float) -> float:
 
 
 def neighbour_odds(near: float) -> float:
-    """What the neighbours' risk of a rule adds to the judge's log-odds, before it is weighed: never much."""
-    return min(max(log_odds(near), -MOST_NEIGHBOUR_ODDS), MOST_NEIGHBOUR_ODDS)
+    """The neighbours' share of the log-odds, before weighting, bounded by `MAX_NEIGHBOUR_ODDS`."""
+    return min(max(log_odds(near), -MAX_NEIGHBOUR_ODDS), MAX_NEIGHBOUR_ODDS)
 
 
 def log_odds(probability: float) -> float:
-    """ln p/(1-p), of a probability that is never quite 0 or 1."""
+    """ln p/(1-p), with p kept off 0 and 1."""
     p = min(max(probability, 1e-4), 1 - 1e-4)
     return math.log(p / (1 - p))

@@ -1,8 +1,8 @@
-"""The LLM detector: it reads one rule of a policy with its examples, and says whether a prompt breaks it.
+"""The LLM detector: it reads one rule with its examples and answers whether a prompt breaks it.
 
-One rule at a time, because a small model that reads a whole policy names the wrong rule half the time. Rules are shared
-by locales, come first and never change, so that vLLM's prefix cache pays for each once. The prompt comes last, as a
-JSON string: data, never instructions, and the answer is held to one of two words whatever the prompt says.
+One rule at a time, because a small model that reads a whole policy names the wrong rule half the time. The rule comes
+first and never changes, so that vLLM's prefix cache keeps it for all locales that share it. The prompt comes last, as a
+JSON string: it is data, never instructions, and the answer can only be one of two words.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Rule: {definition}{exceptions}
 
 Does the picture that the prompt describes break the rule? Answer yes or no."""
 YES, NO = "yes", "no"
-FOREIGN_EXAMPLES = 6
+MAX_FOREIGN_EXAMPLES = 6  # of other rules
 ROUNDING = 1e-3
 
 
 class Candidate(BaseModel):
-    """A token that the LLM might have answered."""
+    """A token that the LLM considered."""
 
     token: str
     logprob: Annotated[float, Field(le=ROUNDING, allow_inf_nan=False)]
@@ -42,22 +42,23 @@ _candidates = TypeAdapter(list[Candidate])
 
 
 async def judge(model: ChatModel, policy: Policy, rules: Sequence[Rule], prompt: str) -> dict[str, float]:
-    """Ask the LLM about one prompt under each of the policy's `rules`, side by side.
+    """Ask the LLM about one prompt under each of the policy's `rules`, at the same time.
 
-    Returns: rule id to P(yes) / (P(yes) + P(no)) of the answer's token, in [0, 1]; not calibrated.
+    Returns:
+        P(yes) / (P(yes) + P(no)) of the answer's token by rule id, in [0, 1]; not calibrated.
 
     Raises:
-        LLMUnavailableError: when it cannot be reached, or its answer is no answer.
+        LLMUnavailableError: the LLM cannot be reached, or its answer is invalid.
     """
     probabilities = await asyncio.gather(*(_ask(model, conversation(policy, rule), prompt) for rule in rules))
     return {rule.id: probability for rule, probability in zip(rules, probabilities, strict=True)}
 
 
 def conversation(policy: Policy, rule: Rule) -> list[Message]:
-    """The part of the judge's input that depends on policy and rule alone: the rule, then examples as finished turns.
+    """The part of the input that depends only on policy and rule: the rule, then examples as finished turns.
 
-    Some of those that are answered with no break other rules, the first and the last example of each, which tend to be
-    in different languages: what is bad is not therefore bad under this one.
+    Some examples that are answered with no break other rules: what is bad there need not be bad here. They are the
+    first and the last example of each rule, which tend to be in different languages.
     """
     messages: list[Message] = [Message("system", instructions(rule.definition, rule.exceptions))]
     foreign = [
@@ -66,7 +67,7 @@ def conversation(policy: Policy, rule: Rule) -> list[Message]:
         if other.category is not rule.category and not other.only_with
         for text in (*other.examples.violating[:1], *other.examples.violating[1:][-1:])
     ]
-    for turns in zip_longest(rule.examples.violating, rule.examples.allowed, foreign[:FOREIGN_EXAMPLES]):
+    for turns in zip_longest(rule.examples.violating, rule.examples.allowed, foreign[:MAX_FOREIGN_EXAMPLES]):
         for text, answer in zip(turns, (YES, NO, NO), strict=True):
             if text is not None:
                 messages += [as_data(text), Message("ai", answer)]
@@ -74,13 +75,13 @@ def conversation(policy: Policy, rule: Rule) -> list[Message]:
 
 
 def instructions(definition: str, exceptions: Sequence[str]) -> str:
-    """What the judge is told of a rule before it sees any prompt."""
+    """The judge's instructions for one rule."""
     allowed = f"\nAllowed: {'; '.join(exceptions)}." if exceptions else ""
     return INSTRUCTIONS.format(definition=definition, exceptions=allowed)
 
 
 def as_data(prompt: str) -> Message:
-    """A prompt as the judge is shown it."""
+    """A prompt as the judge sees it."""
     return Message("human", json.dumps({"prompt": prompt}, ensure_ascii=False))
 
 
@@ -90,10 +91,10 @@ async def _ask(model: ChatModel, before: list[Message], prompt: str) -> float:
     )
     try:
         message = await asked.ainvoke([*before, as_data(prompt)])
-        told = _candidates.validate_python(message.response_metadata["logprobs"]["content"][0]["top_logprobs"])
-    except Exception as error:  # LangChain wraps whatever the HTTP client raises, by no common base class
-        raise LLMUnavailableError(f"the judge cannot be asked: {type(error).__name__}") from error
-    return _probability_of_yes(told)
+        candidates = _candidates.validate_python(message.response_metadata["logprobs"]["content"][0]["top_logprobs"])
+    except Exception as error:  # LangChain wraps the HTTP client's errors without a common base class
+        raise LLMUnavailableError(f"the judge is unavailable: {type(error).__name__}") from error
+    return _probability_of_yes(candidates)
 
 
 def _probability_of_yes(candidates: Sequence[Candidate]) -> float:
@@ -103,5 +104,5 @@ def _probability_of_yes(candidates: Sequence[Candidate]) -> float:
         if word in mass:
             mass[word] += math.exp(candidate.logprob)
     if not (total := sum(mass.values())):
-        raise LLMUnavailableError("the judge's answer says neither yes nor no")
+        raise LLMUnavailableError("the judge answered neither yes nor no")
     return mass[YES] / total

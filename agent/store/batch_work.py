@@ -1,7 +1,7 @@
-"""How a batch is worked through: its lines are answered in their order, and its row counts how many are.
+"""Working through a batch: its lines are judged in order, and its row counts them.
 
-Answers are written in one transaction with the count, and only where that still is what it was when the lines were
-read. So no line is written twice or left out, whichever process works on it and whenever one is killed.
+Answers and count are written in one transaction, and only if the count has not changed since the lines were read. So
+no line is written twice or left out, whichever process works on it and whenever one is killed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session
 from agent.store.batches import OPEN, BatchRow
 from agent.store.files import FileRow, Files, Line, changed, erase
 
-HELD = dt.timedelta(seconds=10)  # after which a process that says no more is taken for dead
+HELD = dt.timedelta(seconds=10)  # a process that does not renew its hold in time is presumed dead
 
 
 class Answer(NamedTuple):
-    """To the line of the same number: for the output file, or, where it is not `ok`, for the error file."""
+    """The answer to the line of the same number: for the output file, or for the error file if it is not `ok`."""
 
     line: Line
     ok: bool
@@ -33,29 +33,29 @@ class BatchWork:
         self._database, self._files = database, files
 
     def open(self) -> list[BatchRow]:
-        """Those of all tenants that are not done, oldest first."""
+        """The unfinished batches of all tenants, oldest first."""
         query = select(BatchRow).where(BatchRow.status.in_(OPEN)).order_by(BatchRow.created_at)
         with Session(self._database) as session:
             return list(session.scalars(query))
 
     def take(self, name: str) -> BatchRow | None:
-        """Hold a batch for `HELD`, and have it as it stands now; None where another process holds it, or it is done."""
+        """Hold a batch for `HELD` and return its present state; None if another process holds it, or it is done."""
         now = dt.datetime.now(dt.UTC)
         free = or_(BatchRow.held_until.is_(None), BatchRow.held_until < now)
-        those = BatchRow.id == name, BatchRow.status.in_(OPEN), free
+        free_one = BatchRow.id == name, BatchRow.status.in_(OPEN), free
         with Session(self._database, expire_on_commit=False) as session, session.begin():
-            if not changed(session, update(BatchRow).where(*those).values(held_until=now + HELD)):
+            if not changed(session, update(BatchRow).where(*free_one).values(held_until=now + HELD)):
                 return None
             begun = update(BatchRow).where(BatchRow.id == name, BatchRow.status == "validating")
             session.execute(begun.values(status="in_progress", in_progress_at=now))
             return session.get_one(BatchRow, name)
 
     def hold(self, name: str) -> None:
-        """Hold a batch that was taken for `HELD` from now."""
+        """Hold a batch for another `HELD`."""
         self._held(name, dt.datetime.now(dt.UTC) + HELD)
 
     def release(self, name: str) -> None:
-        """Let whoever comes first go on with it."""
+        """Let any process continue with it."""
         self._held(name, None)
 
     def _held(self, name: str, until: dt.datetime | None) -> None:
@@ -63,9 +63,9 @@ class BatchWork:
             session.execute(update(BatchRow).where(BatchRow.id == name).values(held_until=until))
 
     def write(self, batch: BatchRow, answers: Sequence[Answer]) -> bool:
-        """Keep the answers to the lines behind the first `batch.done`, and hold it no longer.
+        """Write the answers to the lines after the first `batch.done`, and release the batch.
 
-        False, and nothing is kept, where another process was first.
+        Returns False and writes nothing if another process was first.
         """
         good, bad = ([answer.line for answer in answers if answer.ok is ok] for ok in (True, False))
         here = BatchRow.id == batch.id, BatchRow.completed + BatchRow.failed == batch.done
@@ -79,7 +79,7 @@ class BatchWork:
         return True
 
     def end(self, name: str, status: Literal["completed", "expired", "cancelled"]) -> None:
-        """Of a batch whose every line is written: files that have lines are now seen, the others go."""
+        """End a batch whose lines are all written: files with lines become visible, empty ones are deleted."""
         with Session(self._database) as session, session.begin():
             ended = update(BatchRow).where(BatchRow.id == name, BatchRow.status.in_(OPEN))
             if not changed(session, ended.values(status=status, ended_at=dt.datetime.now(dt.UTC))):

@@ -1,4 +1,4 @@
-"""Batches: files of requests that are answered beside live traffic, and what callers do with them."""
+"""Batches: files of requests that are judged between live requests, as their owners see them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from agent.store.database import Base
 from agent.store.files import BulkError, FileRow, changed, erase, lock, new_file, newest
 
 WINDOW = dt.timedelta(hours=24)
-MOST_OPEN = 20  # batches of a tenant that are not done
-BROKEN_OFF = dt.timedelta(days=1)  # after which an upload that is not whole is deleted
+MAX_OPEN = 20  # unfinished batches of a tenant
+UPLOAD_TIMEOUT = dt.timedelta(days=1)  # after which an unfinished upload is deleted
 OPEN = ("validating", "in_progress", "cancelling")
 
 
 class BatchRow(Base):
-    """`completed + failed` lines are written, the first ones of the input file."""
+    """The first `completed + failed` lines of the input file have been judged and written."""
 
     __tablename__ = "batches"
     __table_args__ = (Index("ix_batches_tenant", "tenant", "created_at"),)
@@ -52,13 +52,13 @@ class Batches:
     """The batches in a database; may be used from several threads."""
 
     def __init__(self, database: Engine, settings: Settings) -> None:
-        self._database, self._most_waiting = database, settings.batch_waiting_lines
+        self._database, self._max_waiting_lines = database, settings.batch_waiting_lines
 
     def create(self, tenant: str, file: FileRow, endpoint: Endpoint, notes: dict[str, str] | None) -> BatchRow:
-        """A batch of an input file of the tenant's own.
+        """Create a batch of one of the tenant's files.
 
         Raises:
-            BulkError: too many lines or batches of the tenant wait, or the file has just been deleted.
+            BulkError: too many lines or batches of the tenant are waiting, or the file was just deleted.
         """
         now, name = dt.datetime.now(dt.UTC), f"batch_{uuid.uuid4().hex}"
         output, errors = (new_file(tenant, f"{name}_{kind}.jsonl", "batch_output") for kind in ("output", "error"))
@@ -71,14 +71,15 @@ class Batches:
             left = func.coalesce(func.sum(BatchRow.total - BatchRow.completed - BatchRow.failed), 0)
             waiting = select(func.count(), left).where(BatchRow.tenant == tenant, BatchRow.status.in_(OPEN))
             batches, lines = session.execute(waiting).one()
-            if batches >= MOST_OPEN or lines + file.lines > self._most_waiting:
-                waits = f"{batches} batches of yours wait with {lines} lines"
-                raise BulkError(f"{waits}; {MOST_OPEN} with {self._most_waiting} may", "too_many_waiting")
+            if batches >= MAX_OPEN or lines + file.lines > self._max_waiting_lines:
+                waiting_now = f"you have {batches} unfinished batches with {lines} lines to do"
+                limit = f"the limit is {MAX_OPEN} batches and {self._max_waiting_lines} lines"
+                raise BulkError(f"{waiting_now}; {limit}", "too_many_waiting")
             session.add_all([output, errors, batch])
         return batch
 
     def find(self, tenant: str, name: str) -> BatchRow | None:
-        """A batch of the tenant's own."""
+        """One of the tenant's batches."""
         with Session(self._database) as session:
             return session.scalar(select(BatchRow).where(BatchRow.tenant == tenant, BatchRow.id == name))
 
@@ -88,18 +89,18 @@ class Batches:
             return newest(session, BatchRow, tenant, after, limit)
 
     def cancel(self, tenant: str, name: str) -> bool:
-        """Answer no further line of it; says whether it was still open."""
-        those = BatchRow.tenant == tenant, BatchRow.id == name, BatchRow.status.in_(OPEN)
+        """Judge no further line; returns whether the batch was still open."""
+        open_one = BatchRow.tenant == tenant, BatchRow.id == name, BatchRow.status.in_(OPEN)
         when = func.coalesce(BatchRow.cancelling_at, dt.datetime.now(dt.UTC))
         with Session(self._database) as session, session.begin():
-            query = update(BatchRow).where(*those).values(status="cancelling", cancelling_at=when)
+            query = update(BatchRow).where(*open_one).values(status="cancelling", cancelling_at=when)
             return changed(session, query)
 
     def delete(self, file: FileRow) -> None:
         """Delete a file with its lines.
 
         Raises:
-            BulkError: a batch that is not done needs it, or it has just been deleted.
+            BulkError: an unfinished batch needs it, or it was just deleted.
         """
         needing = select(BatchRow.id).where(BatchRow.input_file_id == file.id, BatchRow.status.in_(OPEN))
         with Session(self._database) as session, session.begin():
@@ -109,12 +110,12 @@ class Batches:
             erase(session, FileRow.id == file.id)
 
     def purge(self, before: dt.datetime | None) -> int:
-        """Delete what is done of before that moment, and uploads that were broken off; says how many files."""
+        """Delete older files and batches that are done, and unfinished uploads; returns how many files."""
         columns = BatchRow.input_file_id, BatchRow.output_file_id, BatchRow.error_file_id
         needed = union_all(*(select(column).where(BatchRow.status.in_(OPEN)) for column in columns))
-        broken_off = FileRow.created_at < dt.datetime.now(dt.UTC) - BROKEN_OFF, FileRow.status == "uploaded"
+        unfinished = FileRow.created_at < dt.datetime.now(dt.UTC) - UPLOAD_TIMEOUT, FileRow.status == "uploaded"
         old = false() if before is None else FileRow.created_at < before
         with Session(self._database) as session, session.begin():
             if before is not None:
                 session.execute(delete(BatchRow).where(BatchRow.created_at < before, BatchRow.status.not_in(OPEN)))
-            return erase(session, FileRow.id.not_in(needed), or_(old, and_(*broken_off)))
+            return erase(session, FileRow.id.not_in(needed), or_(old, and_(*unfinished)))

@@ -1,7 +1,6 @@
-"""Verdicts given before, so that the same question under the same policy is answered without judging it again.
+"""Earlier verdicts, so that the same prompt under the same policy is not judged again.
 
-In memory, or in Redis where one is configured, which several processes share. cachetools bounds and expires the first;
-the official client `redis`, an extra, speaks to the second.
+Kept in memory by cachetools, or in a Redis that several processes share (extra `redis`).
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from propriety.verdict import Verdict
 
 log = logging.getLogger("propriety")
 
-REDIS_TIMEOUT_S = 0.5  # a cache that is slower than that is no help
+REDIS_TIMEOUT_S = 0.5  # a slower cache does not help
 PREFIX = "propriety:verdict:"
 
 
 class Cache(Protocol):
-    """Keeps what is asked for by `cache_key`; all of it may be gone at any time."""
+    """Keeps verdicts by `cache_key`; any of them may disappear at any time."""
 
     async def get(self, key: str) -> Verdict | None: ...
     async def put(self, key: str, verdict: Verdict) -> None: ...
 
 
 def cache_key(*parts: str) -> str:
-    """A key of all that a verdict follows from."""
+    """A key made of everything that a verdict depends on."""
     return hashlib.sha256(
         "\0".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass")
     ).hexdigest()
@@ -42,7 +41,7 @@ def open_cache(settings: Settings) -> Cache:
 
 
 class MemoryCache:
-    """The last verdicts asked for; used within one event loop."""
+    """The verdicts that were read last; used within one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._kept: TTLCache[str, Verdict] = TTLCache(settings.cache_size, settings.cache_ttl_s)
@@ -56,10 +55,10 @@ class MemoryCache:
 
 
 class RedisCache:
-    """Where Redis cannot be reached, every prompt is judged, and the log says so."""
+    """If Redis is unavailable, every prompt is judged, and the log says so."""
 
     def __init__(self, settings: Settings) -> None:
-        """Connects when it is first asked."""
+        """Connects on first use."""
         from redis.asyncio import Redis
 
         assert settings.redis_url is not None
@@ -74,15 +73,15 @@ class RedisCache:
         try:
             kept = await self._redis.get(PREFIX + key)
             return _counted(Verdict.model_validate_json(kept) if kept else None)
-        except Exception as error:  # what is in it may be of another version, too
-            log.warning("the cache in Redis does not answer: %s", type(error).__name__)
+        except Exception as error:  # also if an entry was written by another version
+            log.warning("the cache in Redis cannot be read: %s", type(error).__name__)
             return _counted(None)
 
     async def put(self, key: str, verdict: Verdict) -> None:
         try:
             await self._redis.set(PREFIX + key, verdict.model_dump_json(), px=int(self._expiry_s * 1000))
         except Exception as error:
-            log.warning("the cache in Redis takes nothing: %s", type(error).__name__)
+            log.warning("the cache in Redis cannot be written: %s", type(error).__name__)
 
 
 def _counted(found: Verdict | None) -> Verdict | None:

@@ -1,4 +1,4 @@
-"""Conversations kept on the server: a caller names one, and sends its new turns only."""
+"""Conversations kept on the server: a caller names one and sends only its new turns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ConversationId = Annotated[
     str,
     Field(
         pattern=r"^[A-Za-z0-9._:-]{1,128}$",
-        description="A conversation of the caller's own, whose turns are kept; send the new turns only.",
+        description="One of the caller's conversations, whose turns the server keeps; send only new turns.",
     ),
 ]
 
@@ -37,16 +37,16 @@ class TurnRow(Base):
 
 
 class Conversations:
-    """Each turn is kept for `session_ttl_s`, of a conversation the last `session_turns`, of a tenant `session_most`."""
+    """Keeps a turn for `session_ttl_s`: the last `session_turns` of a conversation, and `session_most` of a tenant."""
 
     def __init__(self, database: Engine, settings: Settings) -> None:
         self._database, self._seal, self._settings = database, Seal(settings), settings
 
     def turns(self, tenant: str, conversation: str) -> list[ChatMessage]:
-        """What was said so far, oldest first; nothing where the tenant has no such conversation.
+        """The turns so far, oldest first; empty if the tenant has no such conversation.
 
         Raises:
-            SealError: the turns are encrypted under another key.
+            SealError: the turns are encrypted with another key.
         """
         query = select(TurnRow).where(*self._of(tenant, conversation), TurnRow.created_at >= self._oldest())
         with Session(self._database) as session:
@@ -57,7 +57,7 @@ class Conversations:
             ]
 
     def add(self, tenant: str, conversation: str, turns: Sequence[ChatMessage]) -> None:
-        """Keep turns after those that there are; what is too old or too many goes."""
+        """Append turns; delete those that are too old or too many."""
         now = dt.datetime.now(dt.UTC)
         with Session(self._database) as session, session.begin():
             for turn in turns:
@@ -72,17 +72,17 @@ class Conversations:
                 )
             session.flush()
             session.execute(delete(TurnRow).where(TurnRow.created_at < self._oldest()))
-            for those, most in (
+            for scope, limit in (
                 (self._of(tenant, conversation), self._settings.session_turns),
                 ((TurnRow.tenant == tenant,), self._settings.session_most),
             ):
-                count = session.scalar(select(func.count()).select_from(TurnRow).where(*those)) or 0
-                if count > most:
-                    last = select(TurnRow.id).where(*those).order_by(TurnRow.id).offset(count - most - 1).limit(1)
-                    session.execute(delete(TurnRow).where(*those, TurnRow.id <= session.scalar(last)))
+                count = session.scalar(select(func.count()).select_from(TurnRow).where(*scope)) or 0
+                if count > limit:
+                    last = select(TurnRow.id).where(*scope).order_by(TurnRow.id).offset(count - limit - 1).limit(1)
+                    session.execute(delete(TurnRow).where(*scope, TurnRow.id <= session.scalar(last)))
 
     def forget(self, tenant: str, conversation: str) -> int:
-        """Delete a conversation; says how many turns it had."""
+        """Delete a conversation; returns how many turns it had."""
         with Session(self._database) as session, session.begin():
             result = session.execute(delete(TurnRow).where(*self._of(tenant, conversation)))
             return int(result.rowcount)  # type: ignore[attr-defined]

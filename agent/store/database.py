@@ -1,7 +1,4 @@
-"""The one database, for the decision log, the tenants and the reviews: brought up to date by Alembic when it is opened.
-
-Alembic, because tables that platforms fill must change without losing a row; it is SQLAlchemy's own tool for that.
-"""
+"""The one database. Alembic, SQLAlchemy's own tool for it, brings the tables up to date without losing a row."""
 
 from __future__ import annotations
 
@@ -21,36 +18,36 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
-BEFORE_ALEMBIC = "0001"  # what a database without a revision has, where it has a decision log at all
-LOCK = 0x50524F50  # of PostgreSQL's advisory locks, the one under which the tables are changed
-AWAY = (OperationalError, InterfaceError, PoolTimeoutError)  # the database is the trouble, not what is asked of it
-# By driver: for how long SQLite waits for another writer (s), and libpq for a connection (s) and for a word on it (ms).
-PATIENCE = {"pysqlite": {"timeout": 60}, "psycopg": {"connect_timeout": 5, "tcp_user_timeout": 10_000}}
+BEFORE_ALEMBIC = "0001"  # the revision of a database that has a decision log and no revision
+LOCK = 0x50524F50  # PostgreSQL's advisory lock for changing the tables
+AWAY = (OperationalError, InterfaceError, PoolTimeoutError)  # the database is unavailable; the request is fine
+# By driver: how long SQLite waits for another writer (s), and libpq for a connection (s) and for a response on it (ms).
+TIMEOUTS = {"pysqlite": {"timeout": 60}, "psycopg": {"connect_timeout": 5, "tcp_user_timeout": 10_000}}
 
 
 class Base(DeclarativeBase):
-    """All tables; whoever adds one adds a migration too."""
+    """Base of all tables. A new table needs a migration."""
 
 
 def open_database(url: str) -> Engine:
-    """An engine on `url` whose tables are this version's; SQLite's folder is made.
+    """An engine on `url` with this version's tables; creates SQLite's folder.
 
-    The tables are changed in one transaction and by one process at a time, so that several may open it at once, and
-    one that is killed leaves the tables as they were.
+    One process at a time changes the tables, in one transaction. So several may open the database at once, and a
+    killed one leaves it unchanged.
 
     Raises:
-        SQLAlchemyError: where the database cannot be reached or changed, or was written by a later version.
+        SQLAlchemyError: the database cannot be reached or changed, or was written by a later version.
     """
     parsed = make_url(url)
     sqlite = parsed.get_backend_name() == "sqlite"
     if sqlite and parsed.database not in (None, "", ":memory:"):
         Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-    patience = PATIENCE.get(parsed.get_driver_name(), {})
+    timeouts = TIMEOUTS.get(parsed.get_driver_name(), {})
     engine = create_engine(
         parsed,
         pool_pre_ping=not sqlite,
-        hide_parameters=True,  # prompts are among them, and errors are logged
-        connect_args={name: value for name, value in patience.items() if name not in parsed.query},
+        hide_parameters=True,  # errors are logged, and parameters contain prompts
+        connect_args={name: value for name, value in timeouts.items() if name not in parsed.query},
     )
     if sqlite:
         event.listen(engine, "handle_error", _open_anew)
@@ -65,22 +62,22 @@ def open_database(url: str) -> Engine:
 
 
 def utc(moment: dt.datetime) -> dt.datetime:
-    """A moment as it was written: SQLite forgets the time zone, PostgreSQL answers in its own."""
+    """A stored time in UTC: SQLite drops the time zone, PostgreSQL returns its own."""
     return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def try_writing(engine: Engine) -> None:
-    """Commit something that changes nothing.
+    """Commit a statement that changes nothing.
 
     Raises:
-        SQLAlchemyError: nothing can be written now.
+        SQLAlchemyError: the database cannot be written to.
     """
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
 
 
 def _open_anew(context: ExceptionContext) -> None:
-    """A connection to a file that could not be written when it was opened would never write, though the file could."""
+    """Drop connections that were opened when the file was unwritable: they would stay so."""
     context.is_disconnect = isinstance(context.sqlalchemy_exception, OperationalError)
 
 
@@ -105,8 +102,8 @@ def _upgrade(engine: Engine) -> None:
 
 
 def _write_ahead(engine: Engine) -> None:
-    """SQLite's write-ahead log, which stays on: one sync a commit in place of three or four, and as durable."""
-    with engine.connect() as connection, suppress(OperationalError):  # another process writes, and has put it on
+    """Turn on SQLite's write-ahead log for good: one sync for each commit instead of three or four, just as durable."""
+    with engine.connect() as connection, suppress(OperationalError):  # another process is writing, and has turned it on
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
 
 
@@ -116,10 +113,10 @@ def _revision(connection: Connection) -> str | None:
 
 @contextmanager
 def _alone(engine: Engine) -> Iterator[Connection]:
-    """A transaction beside which no other process changes the tables."""
+    """A transaction during which no other process changes the tables."""
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
-            # Python's driver begins no transaction before a CREATE TABLE, unless it is told by hand.
+            # Python's driver does not begin a transaction for CREATE TABLE, so it is begun here.
             driver = connection.connection.dbapi_connection
             driver.isolation_level, before = None, driver.isolation_level  # type: ignore[union-attr]
             try:

@@ -1,4 +1,4 @@
-"""The decision log: every verdict, with the policy and the models that reached it."""
+"""The decision log: every verdict, with its policy and models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from propriety.verdict import Verdict
 
 
 class DecisionRow(Base):
-    """One verdict; the columns are what one filters by, `verdict` is all of it."""
+    """One verdict; the other columns are there to filter by."""
 
     __tablename__ = "decisions"
     __table_args__ = (Index("ix_decisions_tenant", "tenant", "created_at"),)
@@ -36,7 +36,7 @@ class DecisionRow(Base):
 
 
 class Entry(NamedTuple):
-    """One decision as it lies in the log; the time is UTC."""
+    """One decision of the log; the time is UTC."""
 
     created_at: dt.datetime
     tenant: str
@@ -44,14 +44,14 @@ class Entry(NamedTuple):
 
 
 class DecisionLog:
-    """Writes verdicts to any database that SQLAlchemy speaks; may be used from several threads."""
+    """Writes and reads verdicts; may be used from several threads."""
 
     def __init__(self, database: Engine, settings: Settings) -> None:
         """Prompts are kept as the settings say."""
         self.database, self._seal = database, Seal(settings)
 
     def write_all(self, decided: Sequence[tuple[Verdict, str]]) -> None:
-        """Store verdicts, each with its tenant, all of them or none, committed when this returns."""
+        """Store verdicts, each with its tenant: all or none, committed on return."""
         rows = [self._row(verdict, tenant) for verdict, tenant in decided]
         with self.database.begin() as connection:
             connection.execute(insert(DecisionRow), rows)
@@ -74,7 +74,7 @@ class DecisionLog:
         }
 
     def read(self, verdict_id: str, tenant: str = "") -> Verdict | None:
-        """The verdict of that id, or None where there is none of that tenant's."""
+        """The verdict with that id, or None if it was not given to that tenant."""
         query = select(DecisionRow.verdict).where(DecisionRow.id == verdict_id, DecisionRow.tenant == tenant)
         with Session(self.database) as session:
             verdict = session.scalar(query)
@@ -96,7 +96,7 @@ class DecisionLog:
                 yield self._seal.open(verdict)
 
     def entries(self, start: dt.datetime, tenant: str | None = None) -> Iterator[Entry]:
-        """All that is kept of the decisions from `start` on, oldest first; of one tenant where one is named."""
+        """The decisions from `start` on, oldest first; of one tenant, or of all."""
         query = select(DecisionRow).where(DecisionRow.created_at >= start)
         if tenant is not None:
             query = query.where(DecisionRow.tenant == tenant)
@@ -105,7 +105,7 @@ class DecisionLog:
                 yield Entry(utc(row.created_at), row.tenant, self._seal.open(row.verdict))
 
     def purge(self, before: dt.datetime) -> int:
-        """Delete the decisions of before that moment; says how many there were."""
+        """Delete older decisions; returns how many."""
         with Session(self.database) as session, session.begin():
             result = session.execute(delete(DecisionRow).where(DecisionRow.created_at < before))
             return int(result.rowcount)  # type: ignore[attr-defined]

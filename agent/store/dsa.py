@@ -13,9 +13,9 @@ import langcodes
 
 from propriety.verdict import Action, Category, Status, Verdict, Violation
 
-LONGEST_GROUND, LONGEST_EXPLANATION, LONGEST_FACTS = 500, 2000, 5000  # characters that the schema allows
+MAX_GROUND, MAX_EXPLANATION, MAX_FACTS = 500, 2000, 5000  # characters, by the schema
 
-# The countries of the European Economic Area, whose decisions the database takes.
+# Countries of the European Economic Area; the database accepts their decisions.
 EEA = {
     "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT", "LI", "LT",
     "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
@@ -36,13 +36,13 @@ CATEGORIES = {
     Category.HARASSMENT: "STATEMENT_CATEGORY_CYBER_VIOLENCE",
     Category.ELECTIONS: "STATEMENT_CATEGORY_NEGATIVE_EFFECTS_ON_CIVIC_DISCOURSE_OR_ELECTIONS",
     Category.EXTREMISM: "STATEMENT_CATEGORY_RISK_FOR_PUBLIC_SECURITY",
-}  # the rest are matters of a provider's own terms: OTHER
+}  # the others are a provider's own terms: OTHER
 
 
 def statement(verdict: Verdict, created_at: dt.datetime) -> dict[str, Any] | None:
-    """The statement of reasons of one decision, or None where nothing was restricted.
+    """The statement of reasons for one decision; None if nothing was restricted.
 
-    Nothing was where the prompt was allowed, or where it was blocked since nothing could judge it.
+    That is so if the prompt was allowed, or blocked because no detector was available.
     """
     if verdict.action is Action.ALLOW or not verdict.violations or verdict.status is Status.ERROR:
         return None
@@ -57,15 +57,15 @@ def statement(verdict: Verdict, created_at: dt.datetime) -> dict[str, Any] | Non
         "decision_visibility": ["DECISION_VISIBILITY_OTHER"],
         "decision_visibility_other": f"The picture that was asked for {done}.",
         "decision_ground": "DECISION_GROUND_INCOMPATIBLE_CONTENT",
-        "incompatible_content_ground": f"{policy}, rule {worst.rule_id}"[:LONGEST_GROUND],
-        "incompatible_content_explanation": (verdict.message or policy)[:LONGEST_EXPLANATION],
+        "incompatible_content_ground": f"{policy}, rule {worst.rule_id}"[:MAX_GROUND],
+        "incompatible_content_explanation": (verdict.message or policy)[:MAX_EXPLANATION],
         "content_type": ["CONTENT_TYPE_TEXT"],
         "category": category,
         **({"category_addition": others} if others else {}),
         **({"territorial_scope": [territory]} if territory in EEA else {}),
         "content_date": date,
         "application_date": date,
-        "decision_facts": _facts(verdict, policy, done)[:LONGEST_FACTS],
+        "decision_facts": _facts(verdict, policy, done)[:MAX_FACTS],
         "source_type": "SOURCE_VOLUNTARY",
         "automated_detection": "Yes",
         "automated_decision": "AUTOMATED_DECISION_FULLY",

@@ -1,6 +1,6 @@
-"""Files that tenants send in and get back: JSON Lines, kept line by line in the database, sealed as prompts are.
+"""Files of batches: JSON Lines, stored line by line and sealed like prompts.
 
-By line, so that a batch that was broken off goes on after the last one that is written.
+Line by line, so that an interrupted batch continues after the last line that was written.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from agent.settings import Settings
 from agent.store.database import Base
 from agent.store.sealing import Seal
 
-PAGE = 250  # lines that are read or written at once
+PAGE = 250  # lines read or written at once
 
 Purpose = Literal["batch", "batch_output"]
 
 
 class FileRow(Base):
-    """`uploaded` while lines are still written, and nobody is shown it; then `processed`."""
+    """`uploaded` while lines are being written, and hidden; then `processed`."""
 
     __tablename__ = "files"
     __table_args__ = (Index("ix_files_tenant", "tenant", "created_at"),)
@@ -55,7 +55,7 @@ class FileRow(Base):
 
 
 class LineRow(Base):
-    """`number` counts from 1; `flaw` says why a line of an input cannot be asked."""
+    """`number` counts from 1; `flaw` is why an input line is invalid."""
 
     __tablename__ = "file_lines"
 
@@ -72,7 +72,7 @@ class Line(NamedTuple):
 
 
 class BulkError(ValueError):
-    """A file or a batch cannot be had like that; the message says why, `code` says it to programs."""
+    """A file or batch is refused; the message says why, and `code` says so to programs."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
@@ -89,7 +89,7 @@ Row = TypeVar("Row", bound=_Owned)
 
 
 def newest(session: Session, kind: type[Row], tenant: str, after: str | None, limit: int, *where: Any) -> list[Row]:
-    """A tenant's rows, newest first, behind the one of the id `after`; none where there is no such row."""
+    """A tenant's rows, newest first, from the one after the id `after`; empty if that row does not exist."""
     query = select(kind).where(kind.tenant == tenant, *where)
     if after is not None:
         edge = session.scalar(select(kind).where(kind.id == after, kind.tenant == tenant))
@@ -106,15 +106,15 @@ class Files:
         self._database, self._seal, self._settings = database, Seal(settings), settings
 
     def add(self, tenant: str, filename: str, lines: Iterable[Line]) -> FileRow:
-        """Keep an input file; where `lines` raises nothing is kept.
+        """Keep an input file; if `lines` raises, nothing is kept.
 
         Raises:
-            BulkError: the tenant's files take more room than the settings give.
+            BulkError: the tenant's files use all the space that the settings allow.
         """
-        held = select(func.coalesce(func.sum(FileRow.bytes), 0)).where(FileRow.tenant == tenant)
+        used = select(func.coalesce(func.sum(FileRow.bytes), 0)).where(FileRow.tenant == tenant)
         with Session(self._database) as session, session.begin():
-            if session.scalars(held).one() >= self._settings.files_mib << 20:
-                message = f"your files take the {self._settings.files_mib} MiB that there are for them; delete some"
+            if session.scalars(used).one() >= self._settings.files_mib << 20:
+                message = f"your files use all of your {self._settings.files_mib} MiB; delete some"
                 raise BulkError(message, "storage_full")
             row = new_file(tenant, filename, "batch")
             session.add(row)
@@ -149,20 +149,20 @@ class Files:
         session.execute(update(FileRow).where(FileRow.id == name).values(grown))
 
     def find(self, tenant: str, name: str) -> FileRow | None:
-        """A file of the tenant's own that is there whole."""
+        """A complete file of the tenant."""
         with Session(self._database) as session:
-            return session.scalar(select(FileRow).where(*_whole(tenant), FileRow.id == name))
+            return session.scalar(select(FileRow).where(*_complete(tenant), FileRow.id == name))
 
     def listed(self, tenant: str, after: str | None, limit: int) -> list[FileRow]:
         """As `newest`."""
         with Session(self._database) as session:
-            return newest(session, FileRow, tenant, after, limit, *_whole(tenant))
+            return newest(session, FileRow, tenant, after, limit, *_complete(tenant))
 
     def lines(self, name: str, done: int, limit: int = PAGE) -> list[Line]:
-        """The lines of a file behind the first `done`.
+        """The lines of a file after the first `done`.
 
         Raises:
-            SealError: they are encrypted under another key.
+            SealError: they are encrypted with another key.
         """
         query = select(LineRow).where(LineRow.file_id == name, LineRow.number > done).order_by(LineRow.number)
         with Session(self._database) as session:
@@ -171,7 +171,7 @@ class Files:
             return [Line(row.number, unlock(row.text), row.flaw and unlock(row.flaw)) for row in rows]
 
     def content(self, name: str) -> Iterator[bytes]:
-        """A file from its first byte to its last; no connection is held while a page goes out."""
+        """A whole file, page by page; no database connection is held while a page is sent."""
         done = 0
         while page := self.lines(name, done):
             yield "".join(f"{line.text}\n" for line in page).encode()
@@ -187,7 +187,7 @@ def lock(session: Session, name: str) -> None:
     """Keep others from deleting or locking a file until the session's transaction ends.
 
     Raises:
-        BulkError: it is gone.
+        BulkError: it was deleted.
     """
     if not changed(session, update(FileRow).where(FileRow.id == name).values(status=FileRow.status)):
         raise BulkError(f"the file {name} has just been deleted", "not_found")
@@ -199,11 +199,11 @@ def changed(session: Session, statement: Update) -> bool:
 
 
 def erase(session: Session, *where: ColumnElement[bool]) -> int:
-    """Delete files with their lines, in the session's transaction; says how many."""
+    """Delete files with their lines, in the session's transaction; returns how many files."""
     names = select(FileRow.id).where(*where)
     session.execute(delete(LineRow).where(LineRow.file_id.in_(names)))
     return int(session.execute(delete(FileRow).where(*where)).rowcount)  # type: ignore[attr-defined]
 
 
-def _whole(tenant: str) -> tuple[Any, ...]:
+def _complete(tenant: str) -> tuple[Any, ...]:
     return FileRow.tenant == tenant, FileRow.status == "processed"

@@ -1,7 +1,7 @@
-"""Group commit: what waits to be written is committed together, since each commit waits for the disk.
+"""Group commit: waiting items are committed together, since each commit waits for the disk.
 
-While one transaction is on its way the next one fills. One thread writes, so that SQLite's writers never wait for each
-other, and what is embedded in other threads never holds a commit up.
+The next transaction fills while one is being written. A single thread writes, so that SQLite's writers never wait for
+each other, and encoding in other threads never delays a commit.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from agent.store.database import AWAY
 
 Item = TypeVar("Item")
 
-MOST = 500  # in one transaction
+MAX_ITEMS = 500  # in one transaction
 
 
 class GroupCommit(Generic[Item]):
     """Used within one event loop at a time."""
 
     def __init__(self, write: Callable[[Sequence[Item]], object]) -> None:
-        """`write` commits all that it is given, or raises and commits nothing; it runs in another thread."""
+        """`write` commits all items, or raises and commits none; it runs in another thread."""
         self._write = write
         self._waiting: list[tuple[Item, asyncio.Future[None]]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
@@ -38,10 +38,10 @@ class GroupCommit(Generic[Item]):
 
     async def _run(self) -> None:
         while self._waiting:
-            together, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            together, self._waiting = self._waiting[:MAX_ITEMS], self._waiting[MAX_ITEMS:]
             errors = await self._committed([item for item, _ in together])
             for (_, committed), error in zip(together, errors, strict=True):
-                if committed.done():  # whoever waited has gone
+                if committed.done():  # the caller was cancelled
                     continue
                 if error is None:
                     committed.set_result(None)
@@ -49,7 +49,7 @@ class GroupCommit(Generic[Item]):
                     committed.set_exception(error)
 
     async def _committed(self, items: Sequence[Item]) -> list[Exception | None]:
-        """For each item None, or why it is not committed: one that cannot be written keeps no other out."""
+        """None for each committed item, else its error: one that cannot be written does not affect the others."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._write, items)
         except Exception as error:

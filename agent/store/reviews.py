@@ -1,4 +1,4 @@
-"""What people say of decisions: confirmed or overturned, with a reason; an overturned prompt becomes an exemplar."""
+"""Reviews: a person confirms or overturns a decision, with a reason. An overturned prompt becomes an exemplar."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 
 class ReviewRow(Base):
-    """`prompt` is there where it is an exemplar; it outlives the decision, whose retention is another matter."""
+    """`prompt` is set if it is an exemplar. A review is kept longer than the decision, which has its own retention."""
 
     __tablename__ = "reviews"
 
@@ -44,7 +44,7 @@ class ReviewRow(Base):
 
 
 class Review(NamedTuple):
-    """What is said of a decision; `rule` is the one that an allowed prompt breaks."""
+    """A reviewer's decision; `rule` is the one that an allowed prompt breaks."""
 
     outcome: Outcome
     reason: str
@@ -54,14 +54,18 @@ class Review(NamedTuple):
 
 
 class Reviewed(NamedTuple):
-    """A decision, and the review of it where there is one."""
+    """A decision, and its review if it has one."""
 
     entry: Entry
     review: Review | None
 
 
 class Exemplar(NamedTuple):
-    """`lifted`: the rules are not broken; else they are. `tenant` is None where it holds for all."""
+    """A prompt whose decision was overturned.
+
+    lifted: whether it does not break the rules, or does.
+    tenant: whose prompts follow it; None for everybody's.
+    """
 
     verdict_id: str
     tenant: str | None
@@ -72,7 +76,7 @@ class Exemplar(NamedTuple):
 
 
 class ReviewError(ValueError):
-    """A decision cannot be overturned like that; the message says why."""
+    """The decision cannot be overturned; the message says why."""
 
 
 class Reviews:
@@ -84,10 +88,9 @@ class Reviews:
     def listed(
         self, reviewed: bool | None, tenant: str | None, before: dt.datetime | None, limit: int
     ) -> list[Reviewed]:
-        """Decisions newest first, of one tenant where one is named.
+        """Decisions, newest first, of one tenant or of all.
 
-        Where `reviewed` is False, those that restricted something and wait for a review; where True, those that have
-        had one.
+        With `reviewed`, those that have a review; otherwise restrictions that wait for one.
         """
         query = select(DecisionRow, ReviewRow).outerjoin(ReviewRow, ReviewRow.verdict_id == DecisionRow.id)
         if reviewed:
@@ -107,7 +110,7 @@ class Reviews:
             return [self._reviewed(*row) for row in rows]
 
     def find(self, verdict_id: str) -> Reviewed | None:
-        """One decision, whoever's it is."""
+        """One decision, of any tenant."""
         query = select(DecisionRow, ReviewRow).outerjoin(ReviewRow, ReviewRow.verdict_id == DecisionRow.id)
         with Session(self._database) as session:
             row = session.execute(query.where(DecisionRow.id == verdict_id)).one_or_none()
@@ -141,12 +144,12 @@ class Reviews:
         )
         with Session(self._database) as session, session.begin():
             last, now = session.scalar(select(func.max(ReviewRow.created_at))), dt.datetime.now(dt.UTC)
-            # Later than any other, so that `mark` is another one though the clock was put back.
+            # Later than any other, so that `mark` changes even after the clock was set back.
             row.created_at = max(now, utc(last) + TICK) if last else now
             session.merge(row)
 
     def exemplars(self) -> list[Exemplar]:
-        """The prompts that were overturned, oldest first."""
+        """The prompts whose decision was overturned, oldest first."""
         query = select(ReviewRow).where(ReviewRow.prompt.is_not(None)).order_by(ReviewRow.created_at)
         with Session(self._database) as session:
             return [
@@ -162,7 +165,7 @@ class Reviews:
             ]
 
     def mark(self) -> tuple[Any, ...]:
-        """Another one after each review, whichever process wrote it."""
+        """Changes with each review, whichever process wrote it."""
         with Session(self._database) as session:
             return tuple(session.execute(select(func.count(), func.max(ReviewRow.created_at))).one())
 
@@ -175,18 +178,18 @@ class Reviews:
 
 
 def _rules(verdict: Verdict, rule: str | None, policies: Mapping[str, Policy]) -> list[str]:
-    """The rules that a person's word is on, where a decision is overturned."""
+    """The rules that an overturned decision is about."""
     if verdict.prompt.startswith(HASHED):
-        raise ReviewError("its prompt is stored as a hash, so nothing can follow it")
+        raise ReviewError("its prompt is stored as a hash, so other prompts cannot be compared with it")
     if verdict.status is Status.ERROR:
-        raise ReviewError("nothing judged it, so there is no judgement to overturn")
+        raise ReviewError("no detector was available for it, so there is no judgement to overturn")
     if verdict.action is Action.ALLOW:
         policy = policies.get(verdict.policy.locale)
         if rule is None or policy is None or rule not in policy.rules_by_id:
-            raise ReviewError(f"it was allowed: name in `rule` the rule of {verdict.policy.locale} that it breaks")
+            raise ReviewError(f"it was allowed; set `rule` to the rule of {verdict.policy.locale} that it breaks")
         return [rule]
     if rule is not None:
-        raise ReviewError("`rule` is named only where an allowed prompt is overturned")
+        raise ReviewError("`rule` is only for overturning an allowed prompt")
     if any(violation.severity is Severity.CRITICAL for violation in verdict.violations):
-        raise ReviewError("a critical rule blocks always; change the policy if it is wrong")
+        raise ReviewError("a critical rule always blocks; change the policy if it is wrong")
     return [violation.rule_id for violation in verdict.violations]

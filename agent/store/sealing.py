@@ -1,4 +1,4 @@
-"""How prompts lie in the decision log: in clear, hashed, or encrypted."""
+"""How prompts are stored: in clear, hashed, or encrypted."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LOCKED = "\x1ffernet:"  # no prompt has control characters
 
 
 class SealError(ValueError):
-    """Something was encrypted under another key than the one in the settings."""
+    """Stored text was encrypted with another key than the one in the settings."""
 
 
 class Seal:
-    """Closes verdicts for the log and opens them again; what was written under another setting is read too.
+    """Closes verdicts for the log and opens them again, also those written under another setting.
 
-    Hashes are keyed, as a plain hash of a short prompt is found by trying.
+    Hashes are keyed, since a plain hash of a short prompt can be found by trying.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -32,7 +32,7 @@ class Seal:
         self._storage, self._key, self._fernet = settings.prompt_storage, key, Fernet(key) if key else None
 
     def close(self, verdict: Verdict) -> tuple[str, dict[str, Any]]:
-        """What lies in the log's columns `prompt` and `verdict`."""
+        """The values of the log's columns `prompt` and `verdict`."""
         plain = verdict.model_dump(mode="json")
         if self._storage is Storage.ENCRYPTED and self._fernet:
             sealed = self._fernet.encrypt(json.dumps(plain, ensure_ascii=False).encode()).decode()
@@ -46,26 +46,26 @@ class Seal:
         return plain["prompt"], plain
 
     def open(self, stored: dict[str, Any]) -> Verdict:
-        """The verdict in the log's column; of a hashed one the prompts are their hashes.
+        """The verdict in the log's column; in a hashed one, prompts are hashes.
 
         Raises:
-            SealError: where it was encrypted under another key.
+            SealError: it was encrypted with another key.
         """
         if (sealed := stored.get(SEALED)) is None:
             return Verdict.model_validate(stored)
         return Verdict.model_validate_json(self._decrypted(sealed))
 
     def lock(self, text: str) -> str:
-        """A text that is read again; where prompts are not kept in clear it is encrypted, as a hash could not be."""
+        """The stored form of a text that must be read again: encrypted unless prompts are stored in clear."""
         if self._storage is Storage.CLEAR or self._fernet is None:
             return text
         return LOCKED + self._fernet.encrypt(text.encode("utf-8", "surrogatepass")).decode()
 
     def unlock(self, text: str) -> str:
-        """What `lock` was given.
+        """The text that `lock` was given.
 
         Raises:
-            SealError: where it was encrypted under another key.
+            SealError: it was encrypted with another key.
         """
         if not text.startswith(LOCKED):
             return text
@@ -78,7 +78,7 @@ class Seal:
             return self._fernet.decrypt(token)
         except InvalidToken:
             raise SealError(
-                "what is stored is encrypted under another key than PROPRIETY_PROMPT_KEY; set that"
+                "stored prompts are encrypted with another key; set PROPRIETY_PROMPT_KEY to that key"
             ) from None
 
     def _hash(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Who may ask: tenants, the keys that they show, and the terms on which each is served."""
+"""Tenants, their keys, and the terms on which each is served."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from agent.store.database import Base, utc
 from propriety.verdict import Detector, Strict
 
 PREFIX = "prp_"
-HINT = 8  # characters of a key that are kept, so that people can tell which it is
-REMEMBERED_S = 5  # so long a revoked key may still be served, by each process
-MOST_REMEMBERED = 10_000
-AT_ONCE = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)  # the end of a revoked key, which no clock put back makes good again
+HINT = 8  # characters of a key that are stored, so that people recognise it
+REMEMBERED_S = 5  # each process may accept a revoked key for this long
+MAX_REMEMBERED = 10_000
+REVOKED = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)  # the end of a revoked key; a clock set back cannot revive it
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Lower case, at most 64 characters.")]
 
 
 class Scope(StrEnum):
-    """`moderate`: verdicts; `draw`: pictures; `metrics`: `/metrics`; `admin`: that, and the operator's routes, across
+    """`moderate`: verdicts; `draw`: pictures; `metrics`: `/metrics`; `admin`: `/metrics` and the operator's routes, for
     all tenants."""
 
     MODERATE = "moderate"
@@ -39,11 +39,13 @@ class Scope(StrEnum):
 
 
 class Terms(Strict):
-    """On which a tenant is served; no request can loosen them."""
+    """The terms on which a tenant is served; no request can loosen them."""
 
     scopes: list[Scope] = Field(min_length=1)
     locales: list[str] | None = Field(default=None, description="Language ranges (RFC 4647) served; null: all.")
-    default_locale: str | None = Field(default=None, description="Where a request names none; null: the settings'.")
+    default_locale: str | None = Field(
+        default=None, description="Of requests without one; null: the settings'."
+    )
     audience: str | None = Field(default=None, description="Laid over every locale, such as `children`.")
     detector: Detector | None = Field(default=None, description="Instead of the policies' own.")
     per_minute: int | None = Field(default=600, ge=1, description="Prompts and pictures a minute; null: no limit.")
@@ -51,7 +53,7 @@ class Terms(Strict):
 
 
 class Tenant(NamedTuple):
-    """`name` is empty for whoever asks where no key is configured."""
+    """`name` is empty if no key is configured."""
 
     name: str
     terms: Terms
@@ -69,7 +71,7 @@ class TenantRow(Base):
 
 
 class KeyRow(Base):
-    """Only the SHA-256 of a key is kept; 256 random bits need no slower hash."""
+    """Only the SHA-256 of a key is stored; 256 random bits need no slower hash."""
 
     __tablename__ = "keys"
 
@@ -81,7 +83,7 @@ class KeyRow(Base):
 
 
 class Key(NamedTuple):
-    """What may be shown of a key; times are UTC, and one that has expired was rotated out, or revoked: `AT_ONCE`."""
+    """What may be shown of a key. Times are UTC; an expired key was rotated, or revoked (`REVOKED`)."""
 
     hint: str
     tenant: Tenant
@@ -90,7 +92,7 @@ class Key(NamedTuple):
 
 
 class TenantError(LookupError):
-    """There is no tenant of that name, or there is one already."""
+    """The tenant does not exist, or already exists."""
 
 
 class Tenants:
@@ -99,19 +101,21 @@ class Tenants:
     def __init__(self, database: Engine, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` gives the seconds by which keys are remembered."""
         self._database = database
-        self._known: TTLCache[str, tuple[Tenant, dt.datetime | None]] = TTLCache(MOST_REMEMBERED, REMEMBERED_S, clock)
+        self._known: TTLCache[str, tuple[Tenant, dt.datetime | None]] = TTLCache(MAX_REMEMBERED, REMEMBERED_S, clock)
         self._any: TTLCache[str, bool] = TTLCache(1, REMEMBERED_S, clock)
         self._lock = Lock()
 
     def create(self, name: str, terms: Terms) -> str:
-        """A new tenant's first key, which is shown this once.
+        """A new tenant's first key, which is shown only now.
 
         Raises:
-            TenantError: where there is one of that name.
+            TenantError: the tenant already exists.
         """
         with Session(self._database) as session, session.begin():
             if session.get(TenantRow, name):
-                raise TenantError(f"there is a tenant {name!r}; `propriety keys rotate` gives it another key")
+                raise TenantError(
+                    f"the tenant {name!r} already exists; `propriety keys rotate` makes another key"
+                )
             session.add(TenantRow(name=name, created_at=_now(), terms=terms.model_dump(mode="json")))
             session.flush()
             key = _new_key(session, name)
@@ -120,11 +124,11 @@ class Tenants:
         return key
 
     def change(self, name: str, terms: dict[str, Any]) -> Terms:
-        """Put these terms, by field, in the place of a tenant's; served within `REMEMBERED_S`, by each process.
+        """Replace these terms, by field; each process follows within `REMEMBERED_S`.
 
         Raises:
-            TenantError: where there is none of that name.
-            ValidationError: they are no terms.
+            TenantError: the tenant does not exist.
+            ValidationError: a term is invalid.
         """
         with Session(self._database) as session, session.begin():
             row = session.get(TenantRow, name, with_for_update=True)
@@ -135,26 +139,26 @@ class Tenants:
             return changed
 
     def rotate(self, name: str, grace: dt.timedelta) -> str:
-        """Another key of a tenant, shown this once; the others end after `grace`.
+        """Another key of a tenant, shown only now; the others end after `grace`.
 
         Raises:
-            TenantError: where there is none of that name.
+            TenantError: the tenant does not exist.
         """
         with Session(self._database) as session, session.begin():
-            self._end(session, name, _now() + grace if grace else AT_ONCE)
+            self._end(session, name, _now() + grace if grace else REVOKED)
             return _new_key(session, name)
 
     def revoke(self, name: str) -> int:
-        """End every key of a tenant at once; says how many there were that had not been ended so before.
+        """End every key of a tenant at once; returns how many were still valid.
 
         Raises:
-            TenantError: where there is none of that name.
+            TenantError: the tenant does not exist.
         """
         with Session(self._database) as session, session.begin():
-            return self._end(session, name, AT_ONCE)
+            return self._end(session, name, REVOKED)
 
     def all_keys(self) -> list[Key]:
-        """Every key there ever was, by tenant, oldest first."""
+        """Every key that ever existed, by tenant, oldest first."""
         query = select(KeyRow, TenantRow).join(TenantRow, TenantRow.name == KeyRow.tenant)
         with Session(self._database) as session:
             rows = session.execute(query.order_by(KeyRow.tenant, KeyRow.created_at)).all()
@@ -164,7 +168,7 @@ class Tenants:
             ]
 
     def of(self, key: str) -> Tenant | None:
-        """Whose key this is; None where it is nobody's or has expired."""
+        """The tenant with this key; None if it is unknown or has ended."""
         hashed = _hash(key)
         with self._lock:
             found = self._known.get(hashed)
@@ -180,7 +184,7 @@ class Tenants:
         return _unless_expired(found)
 
     def named(self, name: str) -> Tenant | None:
-        """The tenant of that name on its terms of now; None where no key of it holds any longer."""
+        """The tenant with that name and its present terms; None if all its keys have ended."""
         if name == ANYONE.name:
             return ANYONE
         alive = (KeyRow.expires_at.is_(None)) | (KeyRow.expires_at > _now())
@@ -190,7 +194,7 @@ class Tenants:
             return None if row is None else _tenant(row)
 
     def configured(self) -> bool:
-        """Whether there ever was a key: once there was, nobody is served without one, though all be revoked."""
+        """Whether a key was ever made. From then on nobody is served without one, even if all are revoked."""
         with self._lock:
             known = self._any.get("any")
         if known is None:
@@ -201,13 +205,13 @@ class Tenants:
         return known
 
     def asking(self, key: str | None) -> Tenant | None:
-        """Who asks with that key, or without one: whoever it is, where there never was a key; None for nobody."""
+        """The tenant with that key; `ANYONE` if no key was ever made; None if the key is missing, unknown or ended."""
         if not self.configured():
             return ANYONE
         return None if key is None else self.of(key)
 
     def remembered(self, key: str | None) -> Tenant | None:
-        """As `asking`, of what was looked up in the last `REMEMBERED_S`, for an event loop; None where nothing was."""
+        """As `asking`, from memory only, so that an event loop can call it; None if it was not looked up recently."""
         with self._lock:
             if self._any.get("any") is False:
                 return ANYONE
@@ -229,7 +233,7 @@ def _unless_expired(found: tuple[Tenant, dt.datetime | None]) -> Tenant | None:
 
 
 def _no_tenant(name: str) -> TenantError:
-    return TenantError(f"there is no tenant {name!r}; `propriety keys list` names all")
+    return TenantError(f"the tenant {name!r} does not exist; `propriety keys list` shows all")
 
 
 def _new_key(session: Session, tenant: str) -> str:

@@ -143,7 +143,7 @@ def test_above_the_limit_it_is_429_with_the_time_to_come_again(client):
     with pytest.raises(openai.RateLimitError) as refused:
         slow.moderations.create(input="a tree")
     assert (refused.value.code, refused.value.type) == ("rate_limit_exceeded", "requests")
-    assert 1 <= int(refused.value.response.headers["retry-after"]) <= 20
+    assert 1 <= int(refused.value.response.headers["retry-after"]) <= 60
 
 
 def test_requests_at_once_are_counted_until_they_are_answered(client, moderator, monkeypatch):
@@ -159,7 +159,7 @@ def test_requests_at_once_are_counted_until_they_are_answered(client, moderator,
     thread = threading.Thread(target=lambda: one.moderations.create(input="a tree"))
     thread.start()
     assert asked.wait(10)
-    with pytest.raises(openai.RateLimitError, match="at once"):
+    with pytest.raises(openai.RateLimitError, match="are running"):
         one.moderations.create(input="a tree")
     go.set()
     thread.join()

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from agent.store.batch_lines import LINE_BYTES, custom_id, read_lines
+from agent.store.batch_lines import MAX_LINE_BYTES, custom_id, read_lines
 from agent.store.files import BulkError, Line
 
 
@@ -60,7 +60,7 @@ def test_a_line_that_is_no_request_has_its_flaw_and_the_others_have_none(line: s
         (b"\x89PNG\r\n\x1a\n\0", "line 1 is no UTF-8"),
         (json.dumps(request()).encode("utf-16"), "line 1 is no UTF-8"),
         ('{"a": "\0"}', "line 1 has a NUL in it"),
-        (json.dumps(request()) + "\n" + "x" * (LINE_BYTES + 1), "line 2 is longer than"),
+        (json.dumps(request()) + "\n" + "x" * (MAX_LINE_BYTES + 1), "line 2 is longer than"),
         ("\n".join(json.dumps(request(str(number))) for number in range(11)), "more than 10 prompts"),
         (json.dumps(request(body={"input": ["a tree"] * 11})), "more than 10 prompts"),
     ],

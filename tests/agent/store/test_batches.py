@@ -61,7 +61,7 @@ def test_lines_and_batches_that_wait_are_bounded_until_they_are_done(
     assert batches.create("apex", sent(files, 3, "apex"), "/v1/moderations", None)
     finish(batches, work, first)
     assert batches.create("acme", sent(files), "/v1/moderations", None)
-    monkeypatch.setattr(module, "MOST_OPEN", 1)
+    monkeypatch.setattr(module, "MAX_OPEN", 1)
     with pytest.raises(BulkError):
         batches.create("acme", sent(files, 1), "/v1/moderations", None)
 

@@ -80,7 +80,7 @@ def test_a_broken_file_leaves_those_of_before_and_shouts_until_it_is_mended(judg
     until(lambda: ready(served)["parts"]["policies"].startswith("degraded: "))
     assert ready(served)["status"] == "degraded"
     assert str(judge.settings.policies_dir) not in str(ready(served))
-    assert "one is broken" in caplog.text
+    assert "a file is wrong" in caplog.text
     assert f"{arabic(judge)}:" in caplog.text
     assert REGISTRY.get_sample_value("propriety_policies_broken") == 1
     assert action(served) == "rewrite"
@@ -143,7 +143,7 @@ def test_each_answer_is_wholly_of_the_one_reading_or_the_other(judge):
         async def change() -> None:
             for number in range(10):
                 relax(judge) if number % 2 == 0 else arabic(judge).write_text(good, encoding="utf-8")
-                await asyncio.to_thread(judge.reload)
+                await asyncio.to_thread(judge.policies.reload)
                 await asyncio.sleep(0.2)
             changed.set()
 
@@ -154,9 +154,9 @@ def test_each_answer_is_wholly_of_the_one_reading_or_the_other(judge):
 
 
 def test_a_half_written_file_never_weakens_what_is_served(judge):
-    before = judge.policies
+    before = dict(judge.policies)
     for spoil in (lambda path: path.write_bytes(path.read_bytes()[:90]), lambda path: path.write_bytes(b"\xff")):
         spoil(arabic(judge))
         with pytest.raises(PolicyError):
-            judge.reload()
-        assert judge.policies is before
+            judge.policies.reload()
+        assert dict(judge.policies) == before

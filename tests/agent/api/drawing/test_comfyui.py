@@ -68,7 +68,7 @@ def test_every_input_of_the_graph_names_a_node_that_there_is(ask, comfy):
 
 @pytest.mark.parametrize(
     ("prompt", "model", "reason"),
-    [("a fail", "sd15", "ComfyUI failed to draw"), ("a tree", "none", "with status 400")],
+    [("a fail", "sd15", "ComfyUI failed to draw"), ("a tree", "none", "returned status 400")],
 )
 def test_what_it_fails_at_is_503(ask, comfy, prompt, model, reason):
     with pytest.raises(openai.InternalServerError, match=reason) as failed:
@@ -78,7 +78,7 @@ def test_what_it_fails_at_is_503(ask, comfy, prompt, model, reason):
 
 def test_what_takes_too_long_is_taken_out_of_its_queue(ask, comfy):
     client = ask(comfy, generator_backend="comfyui", generator_timeout_s=0.5)
-    with pytest.raises(openai.InternalServerError, match="does not answer") as failed:
+    with pytest.raises(openai.InternalServerError, match="does not respond") as failed:
         client.images.generate(prompt="a long wait")
     assert failed.value.code == "generator_unavailable"
     assert comfy.state.deleted == ["job-0"]

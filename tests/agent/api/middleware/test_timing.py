@@ -135,7 +135,7 @@ def test_the_log_is_json_with_ids_and_tells_prompts_only_where_it_is_set(tmp_pat
     assert [line["status"] for line in answered] == [200, 200, 200, 500]
     assert {line["route"] for line in answered} == {"/v1/moderations"}
     assert any("degraded" in line["message"] for line in lines)
-    failed, _ = [line for line in lines if "no detector could answer" in line["message"]]
+    failed, _ = [line for line in lines if "no detector is available" in line["message"]]
     assert "KeyError" in failed["exc_info"]
     assert ("zebra" in done.stderr) is prompts
     assert ("zebra" in failed["exc_info"]) is prompts

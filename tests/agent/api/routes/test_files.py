@@ -92,7 +92,7 @@ def test_a_file_is_its_tenant_s_alone(client):
     mine, other = client(), client()
     file = send(mine)
     for ask in (other.files.retrieve, other.files.content, other.files.delete):
-        with pytest.raises(openai.NotFoundError, match="no file") as refused:
+        with pytest.raises(openai.NotFoundError, match="does not exist") as refused:
             ask(file.id)
         assert (refused.value.code, refused.value.param) == ("not_found", "file_id")
     assert list(other.files.list()) == []
@@ -169,7 +169,7 @@ def test_so_many_files_are_taken_in_at_once_and_the_next_may_come_again(client, 
     with ExitStack() as others:
         for _ in range(MAX_UPLOADS):
             others.enter_context(app.state.traffic.upload())
-        with pytest.raises(openai.RateLimitError, match="4 files at once") as refused:
+        with pytest.raises(openai.RateLimitError, match="4 files are being uploaded") as refused:
             send(one)
         assert int(refused.value.response.headers["retry-after"]) > 0
     assert send(one).id

@@ -57,7 +57,7 @@ def test_a_busy_worker_is_429_with_the_time_to_come_again(client):
 
 @pytest.mark.parametrize(
     ("prompt", "message"),
-    [("a smudge", "failed to draw"), ("a stranger", "is none"), ("a short one", "is none")],
+    [("a smudge", "failed to draw"), ("a stranger", "invalid response"), ("a short one", "invalid response")],
 )
 def test_what_the_worker_fails_at_is_503(client, prompt, message):
     with pytest.raises(openai.InternalServerError, match=message) as failed:

@@ -1,18 +1,6 @@
 import httpx
 
 
-def test_health_is_the_process_and_readiness_is_every_part(url, moderator, monkeypatch):
-    assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
-    assert httpx.get(f"{url}/readyz").status_code == 200
-    monkeypatch.setattr(moderator, "parts", {"policies": "ok", "llm": "degraded: does not answer"})
-    answer = httpx.get(f"{url}/readyz")
-    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
-    assert answer.json()["parts"]["llm"] == "degraded: does not answer"
-    monkeypatch.setattr(moderator, "parts", {"policies": "ok", "index": "is gone"})
-    answer = httpx.get(f"{url}/readyz")
-    assert (answer.status_code, answer.json()["status"]) == (503, "unready")
-
-
 def test_a_malformed_or_unknown_locale_is_404_in_openai_s_shape(url):
     for locale in ("zz-ZZ", "not_a_locale!", "%ED%A0%80"):
         answer = httpx.get(f"{url}/v1/policies/{locale}")

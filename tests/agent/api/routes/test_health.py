@@ -1,0 +1,19 @@
+import httpx
+import pytest
+
+from agent.api.readiness import Readiness
+
+
+@pytest.mark.parametrize(
+    ("part", "status", "code"),
+    [("ok", "ok", 200), ("degraded: no answer", "degraded", 200), ("failed: OperationalError", "unready", 503)],
+)
+def test_health_is_the_process_and_readiness_is_every_part(url, monkeypatch, part, status, code):
+    async def parts(self: Readiness) -> dict[str, str]:
+        return {"policies": "ok", "llm": part}
+
+    monkeypatch.setattr(Readiness, "parts", parts)
+    assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
+    answer = httpx.get(f"{url}/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (code, status)
+    assert answer.json()["parts"]["llm"] == part
