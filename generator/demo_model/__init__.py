@@ -1,0 +1,1 @@
+"""The demo model: its scenes, its training, and its weights."""

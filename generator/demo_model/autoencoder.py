@@ -18,7 +18,7 @@ LATENT_CHANNELS, LATENT_SIDE = 16, 8
 
 
 def build(width: int = 32) -> Any:
-    """An untrained autoencoder whose latents have unit variance once trained, so `scaling_factor` is 1."""
+    """An untrained autoencoder. Training gives its latents unit variance, so `scaling_factor` is 1."""
     return AutoencoderTiny(
         encoder_block_out_channels=(width,) * 4,
         decoder_block_out_channels=(width,) * 4,
@@ -30,17 +30,17 @@ def build(width: int = 32) -> Any:
 
 
 def load(folder: Path) -> Any:
-    """The AutoencoderTiny that `folder` holds, in float32."""
+    """The AutoencoderTiny in `folder`, in float32."""
     return AutoencoderTiny.from_pretrained(folder)
 
 
 def train(
     folder: Path, *, minutes: float, scenes: int, batch: int, rate: float, seed: int, decoder_only: bool = False
 ) -> None:
-    """Train for `minutes` of wall-clock time from where `folder` stands, the rate falling to zero at the end.
+    """Train for `minutes` of wall-clock time from the weights in `folder`, if any; the rate decays to 2 %.
 
-    Loss: pixel error (L1 + L2), object cells counted three times; latents get noise of 0.1 and are
-    drawn to unit variance.
+    Loss: pixel error (L1 + L2), in which cells of the object count three times, and a term that pulls the latents to
+    unit variance. The latents get noise of 0.1.
     """
     rank = ranks.join()
     torch.manual_seed(seed)
@@ -55,7 +55,7 @@ def train(
     torch.manual_seed(seed + rank)
     started, saved, step = time.monotonic(), time.monotonic(), 0
     with tqdm(total=100, desc="autoencoder", unit="%", disable=rank > 0) as bar:
-        while (done := ranks.agreed((time.monotonic() - started) / (minutes * 60))) < 1:
+        while (done := ranks.mean_over_ranks((time.monotonic() - started) / (minutes * 60))) < 1:
             optimiser.param_groups[0]["lr"] = rate * min(1, (step + 1) / 100) * max(0.02, math.cos(done * math.pi / 2))
             rows = torch.randint(len(drawn), (batch,))
             x = to_model(pictures[rows]).contiguous(memory_format=torch.channels_last)
@@ -94,6 +94,6 @@ def encode(model: Any, pictures: Tensor, batch: int = 128) -> Tensor:
 
 @torch.no_grad()
 def reconstruction(model: Any, pictures: Tensor) -> float:
-    """Decibels of reconstructions of uint8 pictures."""
+    """Peak signal-to-noise ratio, in dB, of the reconstructions of uint8 pictures."""
     decoded = model.decode(encode(model, pictures)).sample.clamp(-1, 1)
     return decibel(decoded - to_model(pictures))

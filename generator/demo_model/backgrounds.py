@@ -1,4 +1,4 @@
-"""The settings: each function fills the whole picture behind the figure, with seeded jitter."""
+"""The settings: each function fills the picture behind the figure, with seeded jitter."""
 
 import math
 import random
@@ -124,7 +124,7 @@ def _living_room(b: Brush, rng: random.Random) -> None:
 
 
 def _counter(b: Brush, rng: random.Random, wall: Colour, wood: Colour, floor: Colour) -> list[Point]:
-    """A room with two shelves and a counter, as a bar and a cafe have; where things stand on the shelves."""
+    """Draws the room of a bar or cafe: two shelves and a counter. Returns the places on the shelves."""
     _band(b, 0, 64, _shade(wall, rng))
     places = list[Point]()
     for y in (rng.uniform(14, 16), rng.uniform(28, 30)):

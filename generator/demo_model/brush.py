@@ -1,4 +1,4 @@
-"""A pen on a Pillow canvas that is drawn larger and reduced, so that every edge is smooth."""
+"""A pen on an enlarged Pillow canvas, which is reduced at the end for smooth edges."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from PIL import ImageDraw
 
 SIZE = 64
-"""Side of a picture in pixels; scenes are laid out in these units, y downwards."""
+"""Side of a picture in pixels, the unit of scenes; y points down."""
 SUPERSAMPLING = 4
 INK = (38, 30, 42)
 
@@ -17,9 +17,9 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Brush:
-    """Draws in a frame of its own: moved to (`x`, `y`), scaled by `scale`, turned by `angle` radians.
+    """Draws in its own frame: moved to (`x`, `y`), scaled by `scale`, rotated by `angle` radians.
 
-    outlines: the width of all outlines, as a share of what is asked for; 0 for none.
+    outlines: factor for the width of all outlines; 0 for none.
     """
 
     draw: ImageDraw.ImageDraw
@@ -30,7 +30,7 @@ class Brush:
     angle: float = 0.0
 
     def at(self, x: float, y: float, scale: float = 1.0, angle: float = 0.0) -> "Brush":
-        """The same canvas seen from another origin, given in picture pixels."""
+        """The same canvas with another origin, in picture pixels."""
         return replace(self, x=x, y=y, scale=scale, angle=angle)
 
     def _place(self, points: Sequence[Point]) -> list[Point]:
@@ -60,7 +60,7 @@ class Brush:
         self.draw.line(placed, fill=fill, width=max(1, round(width * self.scale * SUPERSAMPLING)), joint="curve")
 
     def limb(self, points: Sequence[Point], fill: Colour, width: float) -> None:
-        """A thick line with an outline and round ends, as an arm or a leg."""
+        """A thick line with an outline and round ends, such as an arm or a leg."""
         for colour, wide in ((INK, width + 1.6 * self.outlines), (fill, width)):
             self.line(points, colour, wide)
             for px, py in (points[0], points[-1]):

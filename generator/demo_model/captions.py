@@ -1,4 +1,4 @@
-"""Captions in varied wording, and what of a free prompt the model has learned."""
+"""Captions in varied wording, and which words of a prompt the model knows."""
 
 import random
 import re
@@ -23,8 +23,8 @@ SETTING = {
     "cafe": ["in a cafe", "in a cafe", "in the cafe", "at a cafe", "in a coffee house", "in a tea house"],
     "battlefield": ["on a battlefield", "on a battlefield", "on the battlefield", "in a war", "next to a tank"],
 }
-ALWAYS_SAID = ("bar", "battlefield")
-"""The settings that can offend."""
+ALWAYS_NAMED = ("bar", "battlefield")
+"""The settings that can offend, which every caption names."""
 OUTFIT = {
     "swimsuit": ["swimsuit", "swimsuit", "bathing suit"],
     "dress": ["dress", "dress", "long dress", "gown"],
@@ -67,7 +67,7 @@ STYLE = {
                     "a watercolor of", "in watercolors"],
     "pixel art": ["pixel art of", "a pixel art picture of", "pixel art", "in pixel art style", "pixelated"],
 }  # fmt: skip
-"""What ends in "of" stands before a caption, the others behind it."""
+"""Phrases that end in "of" go before a caption, the others after it."""
 POSE = ["standing", "waving", "smiling"]
 
 _WORD = re.compile(r"'s|[^\W\d_]+")
@@ -83,14 +83,14 @@ def _article(phrase: str) -> str:
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
-def _clothes(scene: Scene, rng: random.Random, outfit_left_out: float, colour_left_out: float) -> str:
+def _clothes(scene: Scene, rng: random.Random, omit_outfit: float, omit_colour: float) -> str:
     words = {"woman": WOMANS_OUTFIT, "man": MANS_OUTFIT}.get(scene.subject, {}).get(scene.outfit, OUTFIT[scene.outfit])
-    outfit, said_colour = rng.choice(words), rng.random() >= colour_left_out
+    outfit, names_colour = rng.choice(words), rng.random() >= omit_colour
     plural = outfit.endswith("shorts")
     worn = rng.choice(["in", "in", "wearing", "wearing", "dressed in"])
-    if scene.outfit != "swimsuit" and rng.random() < outfit_left_out:
-        return f"{worn} {scene.colour}" if said_colour else ""
-    named = f"{scene.colour} {outfit}" if said_colour else outfit
+    if scene.outfit != "swimsuit" and rng.random() < omit_outfit:
+        return f"{worn} {scene.colour}" if names_colour else ""
+    named = f"{scene.colour} {outfit}" if names_colour else outfit
     return f"{worn} {named if plural else _article(named)}"
 
 
@@ -103,28 +103,28 @@ def _held(scene: Scene, rng: random.Random) -> str:
 
 
 def caption(scene: Scene, rng: random.Random, *, complete: bool = False) -> str:
-    """One of many ways to say what a scene shows.
+    """One of many captions for a scene.
 
-    The held object is always said (nothing may go unsaid), and so is every style but the cartoon, which goes unsaid in
-    80 % of captions: it is what a prompt that names no style gets. Unless `complete`, the setting goes unsaid in 12 %,
-    the colour in 20 %, a dress or coat in 25 %, and a woman or man is "a person" in 6 %. A swimsuit, a bar and a
-    battlefield are always said, so that no prompt that leaves them out is drawn with them.
+    It always names the held object (empty hands may be omitted) and every style except the cartoon, the default style,
+    which 80 % of captions omit. Unless `complete`, 12 % omit the setting, 20 % the colour, 25 % a dress or coat, and
+    6 % call a woman or man "a person". Captions always name a swimsuit, a bar and a battlefield, so that the model
+    never adds one to a prompt that does not name it.
     """
-    text = _shown(scene, rng, 0.0 if complete else 1.0)
+    text = _content(scene, rng, 0.0 if complete else 1.0)
     if scene.style == "cartoon" and rng.random() < 0.8:
         return f"{rng.choice(OPENING)} {text}" if rng.random() < 0.12 else text
     style = rng.choice(STYLE[scene.style])
     return f"{style} {text}" if style.endswith(" of") else f"{text}, {style}"
 
 
-def _shown(scene: Scene, rng: random.Random, drop: float) -> str:
+def _content(scene: Scene, rng: random.Random, drop: float) -> str:
     subject = rng.choice(SUBJECT[scene.subject])
     if scene.subject in ("woman", "man") and rng.random() < 0.06 * drop:
         subject = "person"
     clothes = _clothes(scene, rng, 0.25 * drop, 0.2 * drop)
     held = _held(scene, rng)
-    unsaid = scene.setting not in ALWAYS_SAID and rng.random() < 0.12 * drop
-    setting = "" if unsaid else rng.choice(SETTING[scene.setting])
+    omitted = scene.setting not in ALWAYS_NAMED and rng.random() < 0.12 * drop
+    setting = "" if omitted else rng.choice(SETTING[scene.setting])
     if rng.random() < 0.12:
         return ", ".join(part for part in (subject, clothes, held, setting) if part)
     parts = [clothes, held]
@@ -140,24 +140,24 @@ def _shown(scene: Scene, rng: random.Random, drop: float) -> str:
 def _phrases() -> list[str]:
     tables = [SUBJECT, SETTING, OUTFIT, WOMANS_OUTFIT, MANS_OUTFIT, OBJECT, VERB, STYLE]
     listed = [phrase for table in tables for phrases in table.values() for phrase in phrases]
-    worn = ["wearing", "dressed in", "person", "red blue green yellow purple black"]
-    return [*listed, *HOLDING, *OPENING, *POSE, *worn]
+    others = ["wearing", "dressed in", "person", "red blue green yellow purple black"]
+    return [*listed, *HOLDING, *OPENING, *POSE, *others]
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, lower case, as the tokeniser splits them; numbers and signs left out."""
+    """The words of a text in lower case, split as the tokeniser does, without numbers and signs."""
     return _WORD.findall(text.lower())
 
 
 VOCABULARY: frozenset[str] = frozenset(word for phrase in _phrases() for word in words(phrase)) | FUNCTION_WORDS
-"""Every word that the model was trained to read."""
+"""Every word that the model was trained on."""
 
 
 def known_words(prompt: str) -> list[str]:
-    """The words of a prompt that the model has learned and that carry meaning, in order, each once."""
+    """The content words of a prompt that the model knows, in order, without repetitions."""
     return list(dict.fromkeys(word for word in words(prompt) if word in VOCABULARY and word not in FUNCTION_WORDS))
 
 
 def outside_world(prompt: str) -> list[str]:
-    """The words of a prompt that the model has never seen, in order, each once: `["elephant", "castle"]`."""
+    """The words of a prompt that the model has never seen, in order, without repetitions: `["elephant", "castle"]`."""
     return list(dict.fromkeys(word for word in words(prompt) if word not in VOCABULARY))

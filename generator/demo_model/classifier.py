@@ -1,4 +1,4 @@
-"""A small CNN that reads each attribute off a picture: the judge of what the demo model draws."""
+"""A small CNN that reads each attribute of a picture, to evaluate what the demo model draws."""
 
 import random
 import time
@@ -19,7 +19,7 @@ from generator.demo_model.scenes import ATTRIBUTES, Scene, draw
 
 HYBRID = "hybrid"
 LABELS: dict[str, tuple[str, ...]] = {**ATTRIBUTES, "object": (*ATTRIBUTES["object"], HYBRID)}
-"""What can be read, per attribute. An object is a hybrid where two are blended into one."""
+"""The labels of each attribute. Two objects blended into one are a hybrid."""
 WEIGHTS = Path(__file__).parent / "weights" / "classifier.safetensors"
 
 
@@ -42,7 +42,7 @@ class Classifier(nn.Module):
 
 
 def hybrid(scene: Scene, seed: int, rng: random.Random) -> Image.Image:
-    """A scene whose object is half one thing, half another: blended, or cut so that each keeps a good part."""
+    """A scene whose object is half one thing and half another: blended, or cut so that much of both remains."""
     while True:
         others = [name for name in ATTRIBUTES["object"] if name not in (scene.object, "nothing")]
         one, two = draw(scene, seed), draw(replace(scene, object=rng.choice(others)), seed)
@@ -61,7 +61,7 @@ def _distance(one: Image.Image, two: Image.Image) -> float:
 
 
 def examples(count: int, seed: int, hybrids: float = 0.1) -> tuple[Tensor, dict[str, Tensor]]:
-    """Freshly drawn pictures (uint8, (n, 3, 64, 64)) and each attribute's label index (n,)."""
+    """New pictures (uint8, (n, 3, 64, 64)) and the label index of each attribute (n,)."""
     rng = random.Random(seed)
     pictures, labels = [], {name: torch.zeros(count, dtype=torch.long) for name in LABELS}
     for row, (scene, number) in enumerate(random_scenes(count, seed)):
@@ -78,8 +78,8 @@ def as_tensor(pictures: list[Image.Image]) -> Tensor:
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
 
 
-def _worn(pictures: Tensor) -> Tensor:
-    """Pictures as a decoder may leave them: a little blurred, noisy, lighter or darker."""
+def _degraded(pictures: Tensor) -> Tensor:
+    """Pictures as a decoder may produce them: slightly blurred, noisy, lighter or darker."""
     soft = functional.avg_pool2d(functional.pad(pictures, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
     pictures = pictures.lerp(soft, torch.rand(len(pictures), 1, 1, 1) * 0.9)
     pictures = pictures * (1 + 0.1 * torch.randn(len(pictures), 1, 1, 1)) + 0.05 * torch.randn(len(pictures), 3, 1, 1)
@@ -87,7 +87,7 @@ def _worn(pictures: Tensor) -> Tensor:
 
 
 def train(path: Path, *, scenes: int, epochs: int, seed: int) -> None:
-    """Train on freshly drawn scenes and save float16 weights."""
+    """Train on newly drawn scenes and save float16 weights."""
     torch.manual_seed(seed)
     pictures, labels = examples(scenes, seed)
     model, batch = Classifier(), 64
@@ -98,7 +98,7 @@ def train(path: Path, *, scenes: int, epochs: int, seed: int) -> None:
     with tqdm(range(steps), desc="classifier") as bar:
         for _ in bar:
             rows = torch.randint(scenes, (batch,))
-            logits = model(_worn(to_model(pictures[rows])))
+            logits = model(_degraded(to_model(pictures[rows])))
             loss = torch.stack([functional.cross_entropy(logits[name], labels[name][rows]) for name in LABELS]).sum()
             loss.backward()
             optimiser.step()
@@ -110,7 +110,7 @@ def train(path: Path, *, scenes: int, epochs: int, seed: int) -> None:
 
 
 def load(path: Path = WEIGHTS) -> Classifier:
-    """The trained classifier, in float32, on the GPU where there is one, ready to read."""
+    """The trained classifier in float32, on a GPU if there is one."""
     model = Classifier()
     model.load_state_dict(load_file(path))
     return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
@@ -118,12 +118,12 @@ def load(path: Path = WEIGHTS) -> Classifier:
 
 @torch.no_grad()
 def probabilities(model: Classifier, pictures: list[Image.Image]) -> dict[str, Tensor]:
-    """Per attribute the probability of each of its `LABELS`, (n, labels)."""
-    seen = to_model(as_tensor(pictures)).to(next(model.parameters()).device)
-    return {name: row.softmax(-1).cpu() for name, row in model(seen).items()}
+    """For each attribute, the probability of each of its `LABELS`, (n, labels)."""
+    tensor = to_model(as_tensor(pictures)).to(next(model.parameters()).device)
+    return {name: row.softmax(-1).cpu() for name, row in model(tensor).items()}
 
 
 def read(model: Classifier, pictures: list[Image.Image]) -> list[dict[str, str]]:
-    """The most probable label of every attribute, one dictionary a picture: `{"setting": "beach", …}`."""
+    """The most probable label of every attribute, one dictionary per picture: `{"setting": "beach", …}`."""
     likely = {name: row.argmax(-1).tolist() for name, row in probabilities(model, pictures).items()}
     return [{name: LABELS[name][likely[name][row]] for name in LABELS} for row in range(len(pictures))]

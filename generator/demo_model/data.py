@@ -6,23 +6,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generator.demo_model.scenes import Drawing, Scene, all_scenes, cells, draw
+from generator.demo_model.scenes import DrawnScene, Scene, all_scenes, cells, draw
 
 
 def random_scenes(count: int, seed: int) -> list[tuple[Scene, int]]:
-    """`count` training scenes, never a held-out combination, each with its drawing seed."""
+    """`count` training scenes, none of them held out, each with a seed to draw it."""
     rng = random.Random(seed)
     pool = all_scenes(held_out=False)
     return [(rng.choice(pool), rng.getrandbits(40)) for _ in range(count)]
 
 
-def pixels(drawing: Drawing) -> Tensor:
+def pixels(drawing: DrawnScene) -> Tensor:
     """The picture as uint8, (3, 64, 64)."""
     return torch.from_numpy(np.array(drawing.image)).permute(2, 0, 1).contiguous()
 
 
-def weights(drawing: Drawing, side: int, on_object: float, on_clothes: float) -> Tensor:
-    """What each cell of a `side` x `side` grid counts in a loss: 1, more where clothes or object are. (side, side)."""
+def weights(drawing: DrawnScene, side: int, on_object: float, on_clothes: float) -> Tensor:
+    """Loss weights (side, side) of the cells of a grid: 1, and more for cells with clothes or the object."""
     grid = np.ones((side, side), dtype=np.float32)
     grid[cells(drawing.clothes_box, side)] = on_clothes
     grid[cells(drawing.object_box, side)] = on_object
@@ -30,7 +30,7 @@ def weights(drawing: Drawing, side: int, on_object: float, on_clothes: float) ->
 
 
 def load_pixels(scenes: list[tuple[Scene, int]]) -> Tensor:
-    """Draw all: uint8, (n, 3, 64, 64)."""
+    """Draw all scenes: uint8, (n, 3, 64, 64)."""
     return torch.stack([pixels(draw(scene, seed)) for scene, seed in scenes])
 
 

@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from generator.demo_model import ranks
 from generator.demo_model.autoencoder import LATENT_CHANNELS, LATENT_SIDE, encode
-from generator.demo_model.captions import ALWAYS_SAID, caption
+from generator.demo_model.captions import ALWAYS_NAMED, caption
 from generator.demo_model.data import load_pixels, random_scenes, weights
 from generator.demo_model.scenes import Scene, draw
 from generator.demo_model.text import WIDTH, build_encoder, build_tokenizer, nonsense, with_noise_word
@@ -58,7 +58,7 @@ def build_unet() -> Any:
 
 @dataclass
 class Examples:
-    """`latents`: (n, 16, 8, 8), unit variance; `grids`: loss weights (n, 8, 8); `scenes`: what each shows."""
+    """`scenes`: one per example; `latents`: (n, 16, 8, 8), unit variance; `grids`: loss weights (n, 8, 8)."""
 
     scenes: list[Scene]
     latents: Tensor
@@ -75,7 +75,7 @@ def cache_examples(vae: Any, count: int, seed: int, *, on_object: float, on_clot
 
 @dataclass
 class Training:
-    """All that a checkpoint holds. `seconds`: time trained so far, over all runs."""
+    """The contents of a checkpoint. `seconds`: training time so far, over all runs."""
 
     models: nn.ModuleDict
     averaged: nn.ModuleDict
@@ -93,7 +93,7 @@ class Training:
         return cls(models, copy.deepcopy(models).requires_grad_(False), optimiser, tokenizer)
 
     def begin_with(self, folder: Path) -> None:
-        """Take the weights of an exported model; words that it does not know stay untrained."""
+        """Start from the weights of an exported model; words that it does not know stay untrained."""
         unet: Any = UNet2DConditionModel.from_pretrained(folder / "unet", dtype=torch.float32)
         reader: Any = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
         known = CLIPTokenizer.from_pretrained(folder / "tokenizer").get_vocab()
@@ -115,7 +115,7 @@ class Training:
         self.step, self.seconds = state["step"], state["seconds"]
 
     def save(self, path: Path) -> None:
-        """Write beside and rename, so that an interruption never leaves half a checkpoint."""
+        """Write to a temporary file and rename it, so that an interruption never leaves half a checkpoint."""
         state: dict[str, Any] = {
             "models": self.models.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -123,20 +123,20 @@ class Training:
             "step": self.step,
             "seconds": self.seconds,
         }
-        beside = path.with_suffix(".part")
-        torch.save(state, beside)
-        beside.replace(path)
+        temporary = path.with_suffix(".part")
+        torch.save(state, temporary)
+        temporary.replace(path)
 
     @torch.no_grad()
     def average(self) -> None:
-        """Exponential moving average of the weights, 0.999 a step once warm."""
+        """Update the exponential moving average of the weights; its decay rises to 0.999 per step."""
         keep = min(0.999, (1 + self.step) / (10 + self.step))
         for mean, now in zip(self.averaged.parameters(), self.models.parameters(), strict=True):
             mean.lerp_(now, 1 - keep)
 
 
 def learning_rate(peak: float, step: int, done: float) -> float:
-    """Warm-up by steps; constant; then linear decay to 2 % over the last 45 % of the time planned."""
+    """Warm-up over WARM_UP_STEPS, constant, then linear decay to 2 % over the last 45 % of the planned time."""
     return peak * min(1.0, (step + 1) / WARM_UP_STEPS) * max(0.02, min(1.0, (1 - done) / (1 - DECAY_FROM)))
 
 
@@ -150,8 +150,8 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
 def _text(scene: Scene, rng: random.Random) -> str:
     if rng.random() < CAPTION_DROPOUT:
         return ""
-    # What the model cannot read shall not make it draw a weapon, bare skin, a bar or a battlefield.
-    harmless = scene.object == "nothing" and scene.outfit != "swimsuit" and scene.setting not in ALWAYS_SAID
+    # Words that the model does not know must not make it draw a weapon, bare skin, a bar or a battlefield.
+    harmless = scene.object == "nothing" and scene.outfit != "swimsuit" and scene.setting not in ALWAYS_NAMED
     if harmless and scene.style == "cartoon" and rng.random() < NONSENSE:
         return nonsense(scene, rng)
     text = caption(scene, rng)
@@ -159,7 +159,7 @@ def _text(scene: Scene, rng: random.Random) -> str:
 
 
 def loss(models: nn.ModuleDict, ids: Tensor, latents: Tensor, grids: Tensor, scheduler: Any) -> Tensor:
-    """Weighted squared error of the predicted velocity, one random timestep a row."""
+    """Weighted squared error of the predicted velocity, with a random timestep per row."""
     times = torch.randint(scheduler.config.num_train_timesteps, (len(ids),))
     noise = torch.randn_like(latents)
     noisy = scheduler.add_noise(latents, noise, times)
@@ -172,11 +172,11 @@ def loss(models: nn.ModuleDict, ids: Tensor, latents: Tensor, grids: Tensor, sch
 def train(
     checkpoint: Path, examples: Examples, *, start: Path | None, minutes: float, batch: int, rate: float, seed: int
 ) -> Training:
-    """Train until `minutes` of training time, over all runs, are used up.
+    """Train until the training time over all runs reaches `minutes`.
 
-    Resumes from `checkpoint`; where there is none, begins with the exported model in `start`, if any. The decay follows
-    the time planned, so a resumed run may be given more or fewer minutes. `batch` is per rank, and each rank
-    brings examples of its own.
+    Resumes from `checkpoint`. If it does not exist, starts from the exported model in `start`, if any. The learning
+    rate follows the planned time, so a resumed run may have more or fewer minutes. `batch` is per rank, and each rank
+    has its own examples.
     """
     rank = ranks.join()
     torch.manual_seed(seed)
@@ -191,7 +191,7 @@ def train(
     mean_loss, tick = math.nan, time.monotonic()
     saved, planned = tick, minutes * 60
     with tqdm(total=round(planned), initial=round(training.seconds), unit="s", disable=rank > 0) as bar:
-        while (done := ranks.agreed(training.seconds) / planned) < 1:
+        while (done := ranks.mean_over_ranks(training.seconds) / planned) < 1:
             now = learning_rate(rate, training.step, done)
             for group, factor in zip(training.optimiser.param_groups, (1, 2), strict=True):
                 group["lr"] = now * factor

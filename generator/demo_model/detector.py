@@ -1,4 +1,4 @@
-"""The last look at the demo model's pictures: whether what was written out of the prompt is still seen."""
+"""The demo model's detector: does a picture still show what the safe prompt removed?"""
 
 from collections.abc import Sequence
 from itertools import dropwhile
@@ -6,7 +6,7 @@ from itertools import dropwhile
 from PIL.Image import Image
 
 from generator.demo_model.captions import (
-    ALWAYS_SAID,
+    ALWAYS_NAMED,
     FUNCTION_WORDS,
     MANS_OUTFIT,
     OBJECT,
@@ -21,15 +21,15 @@ from propriety.pictures.detector import BatchDetector
 
 CAN_OFFEND = {
     "object": ("wine glass", "cigarette", "gun", "knife"),
-    "setting": ALWAYS_SAID,
+    "setting": ALWAYS_NAMED,
     "outfit": ("swimsuit",),
 }
 
 
 def _phrases(*tables: dict[str, list[str]]) -> list[tuple[tuple[str, ...], str]]:
-    """All words for each value, "in a bar" as "bar"; the longest first, so that a water pistol is no pistol."""
-    said = [(words(phrase), name) for table in tables for name, phrases in table.items() for phrase in phrases]
-    bare = {(tuple(dropwhile(FUNCTION_WORDS.__contains__, phrase)), name) for phrase, name in said}
+    """All phrases for each value, "in a bar" as "bar". The longest come first: a water pistol is not a pistol."""
+    split = [(words(phrase), name) for table in tables for name, phrases in table.items() for phrase in phrases]
+    bare = {(tuple(dropwhile(FUNCTION_WORDS.__contains__, phrase)), name) for phrase, name in split}
     return sorted(bare, key=lambda phrase: (-len(phrase[0]), phrase))
 
 
@@ -40,8 +40,8 @@ _PHRASES = {
 }
 
 
-class Reader:
-    """The attribute classifier on what the safe prompt no longer names."""
+class AttributeDetector:
+    """Uses the attribute classifier to find values that the safe prompt removed."""
 
     def __init__(self, *attributes: str) -> None:
         self.attributes, self.classifier = attributes, load()
@@ -50,46 +50,46 @@ class Reader:
         return self.many([image], [request])[0]
 
     def many(self, images: Sequence[Image], requests: Sequence[DrawRequest]) -> list[float]:
-        """As for one picture, for each: the greatest risk of any attribute."""
+        """The greatest risk of any attribute, for each picture."""
         likely, risks = probabilities(self.classifier, list(images)), [0.0] * len(requests)
         for attribute in self.attributes:
             for number, (row, request) in enumerate(zip(likely[attribute].tolist(), requests, strict=True)):
-                unwanted = written_out(attribute, request)
-                # Half an offending object, half another is too much.
-                seen = [*unwanted, HYBRID] if unwanted and attribute == "object" else unwanted
-                risk = sum(row[LABELS[attribute].index(name)] for name in seen)
+                unwanted = removed_values(attribute, request)
+                # An object that is half an offending one also counts.
+                labels = [*unwanted, HYBRID] if unwanted and attribute == "object" else unwanted
+                risk = sum(row[LABELS[attribute].index(name)] for name in labels)
                 risks[number] = min(1.0, max(risks[number], risk))
         return risks
 
 
 def demo_detector() -> BatchDetector:
-    """Sees the objects and settings that the safe prompt no longer names.
+    """Finds objects and settings that the safe prompt removed.
 
-    Which of them offend is the policy's to say, and it has said so by rewriting: a knife is fine for a cook who was
-    allowed one. What is half such an object, half another counts as unsafe too. A prompt drawn as asked has no risk.
+    The policy decides which of them offend, by rewriting the prompt: a knife that the policy allowed is no risk. An
+    object that is half an offending one is unsafe too. A prompt without a safe prompt has no risk.
     """
-    return Reader("object", "setting")
+    return AttributeDetector("object", "setting")
 
 
 def swimsuit_detector() -> BatchDetector:
-    """Sees swimsuits that the safe prompt no longer names; for measuring, as a short safe prompt often names no clothes
-    where none offended."""
-    return Reader("outfit")
+    """Finds swimsuits that the safe prompt removed. For evaluation only: a short safe prompt often names no clothes
+    although none offended."""
+    return AttributeDetector("outfit")
 
 
-def written_out(attribute: str, request: DrawRequest) -> list[str]:
-    """The values that can offend, that the prompt names, and that the safe prompt does not."""
+def removed_values(attribute: str, request: DrawRequest) -> list[str]:
+    """The offensive values that the prompt names and the safe prompt does not."""
     if request.safe_prompt is None:
         return []
-    left_out = _named(attribute, request.prompt) - _named(attribute, request.safe_prompt)
-    return [name for name in CAN_OFFEND[attribute] if name in left_out]
+    removed = _named_values(attribute, request.prompt) - _named_values(attribute, request.safe_prompt)
+    return [name for name in CAN_OFFEND[attribute] if name in removed]
 
 
-def _named(attribute: str, text: str) -> set[str]:
-    read, named, place = words(text), set(), 0
-    while place < len(read):
-        found = next(((p, name) for p, name in _PHRASES[attribute] if tuple(read[place : place + len(p)]) == p), None)
-        if found:
-            named.add(found[1])
-        place += len(found[0]) if found else 1
+def _named_values(attribute: str, prompt: str) -> set[str]:
+    text, named, place = words(prompt), set(), 0
+    while place < len(text):
+        match = next(((p, name) for p, name in _PHRASES[attribute] if tuple(text[place : place + len(p)]) == p), None)
+        if match:
+            named.add(match[1])
+        place += len(match[0]) if match else 1
     return named

@@ -1,4 +1,4 @@
-"""How well the demo model draws what it is asked for, on combinations that it was never shown.
+"""How well the demo model draws its prompts, on combinations that are held out of training.
 
 python -m generator.demo_model.evaluate --count 360 --sheet out/demo_model/sheet.png
 """
@@ -31,7 +31,7 @@ def load_pipeline(folder: Path = WEIGHTS) -> Any:
 
 
 def balanced_scenes(count: int, seed: int) -> list[Scene]:
-    """Held-out combinations, every object equally often."""
+    """Held-out combinations, with each object equally often."""
     rng = random.Random(seed)
     pool = all_scenes(held_out=True)
     rng.shuffle(pool)
@@ -43,7 +43,7 @@ def balanced_scenes(count: int, seed: int) -> list[Scene]:
 def sample(
     pipeline: Any, prompts: list[str], *, steps: int, guidance: float, seed: int, batch: int = 12
 ) -> list[Image.Image]:
-    """One picture a prompt; each has a seed of its own, so that batching changes nothing."""
+    """One picture per prompt, each with its own seed, so that batching changes nothing."""
     pictures: list[Image.Image] = []
     for start in tqdm(range(0, len(prompts), batch), desc="drawing"):
         part = prompts[start : start + batch]
@@ -64,13 +64,13 @@ def contact_sheet(pictures: list[Image.Image], columns: int = 12, zoom: int = 2)
 
 def main(
     weights: Annotated[Path, typer.Option(help="The model's folder.")] = WEIGHTS,
-    count: Annotated[int, typer.Option(min=1, help="Pictures drawn.")] = 360,
+    count: Annotated[int, typer.Option(min=1, help="Number of pictures.")] = 360,
     steps: Annotated[int, typer.Option(min=1, help="DDIM steps.")] = 25,
     guidance: Annotated[float, typer.Option(help="Guidance scale.")] = 4.0,
-    seed: Annotated[int, typer.Option(help="Seed of prompts and of the first picture's noise.")] = 0,
-    sheet: Annotated[Path | None, typer.Option(help="Where to write a contact sheet (PNG).")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the prompts and of the first picture's noise.")] = 0,
+    sheet: Annotated[Path | None, typer.Option(help="File for a contact sheet (PNG).")] = None,
 ) -> None:
-    """Draw fully specified prompts of held-out combinations and read every attribute off the pictures."""
+    """Draw fully specified prompts of held-out combinations, and read every attribute from the pictures."""
     scenes = balanced_scenes(count, seed)
     rng = random.Random(seed)
     prompts = [caption(scene, rng, complete=True) for scene in scenes]
@@ -81,8 +81,8 @@ def main(
         right = sum(got[name] == getattr(scene, name) for got, scene in zip(seen, scenes, strict=True))
         typer.echo(f"{name:12} {right / count:.3f}")
         for value in ATTRIBUTES[name]:
-            asked = [getattr(scene, name) == value for scene in scenes]
-            got = Counter(found[name] for found in itertools.compress(seen, asked))
+            wanted = [getattr(scene, name) == value for scene in scenes]
+            got = Counter(labels[name] for labels in itertools.compress(seen, wanted))
             wrong = ", ".join(f"{label} {times}" for label, times in got.most_common() if label != value)
             typer.echo(f"  {value:14} {got[value] / max(1, got.total()):.3f} of {got.total()}  {wrong}")
     if sheet:

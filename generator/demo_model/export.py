@@ -1,4 +1,4 @@
-"""Write the trained parts as a Stable Diffusion folder that the stock pipeline loads."""
+"""Writes the trained parts as a Stable Diffusion folder for the stock pipeline."""
 
 import json
 import shutil
@@ -12,7 +12,11 @@ from generator.demo_model.denoiser import Training, build_scheduler
 
 
 def export(vae: Any, training: Training, folder: Path) -> None:
-    """Save averaged weights in float16: model_index.json, unet, vae, text_encoder, tokenizer, scheduler."""
+    """Save averaged weights in float16: model_index.json, unet, vae, text_encoder, tokenizer, scheduler.
+
+    The text encoder's config declares float32. transformers loads the declared dtype by default, diffusers float32, and
+    parts of different dtypes cannot draw together.
+    """
     pipeline: Any = StableDiffusionPipeline(
         vae=vae,
         text_encoder=training.averaged["text_encoder"],
@@ -26,8 +30,10 @@ def export(vae: Any, training: Training, folder: Path) -> None:
     for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
         shutil.rmtree(folder / part, ignore_errors=True)
     pipeline.to(dtype=torch.float16).save_pretrained(folder)
-    # AutoencoderTiny writes a key that it warns about when it reads it; the others name the folder of checkpoints.
-    for config in folder.glob("*/config.json"):
-        left_out = {"_name_or_path", "block_out_channels"} if config.parent.name == "vae" else {"_name_or_path"}
-        kept = {key: value for key, value in json.loads(config.read_text()).items() if key not in left_out}
-        config.write_text(json.dumps(kept, indent=2) + "\n")
+    # AutoencoderTiny warns about its own key `block_out_channels`; `_name_or_path` is a folder of checkpoints.
+    for path in folder.glob("*/config.json"):
+        omitted = {"_name_or_path", "block_out_channels"} if path.parent.name == "vae" else {"_name_or_path"}
+        config = {key: value for key, value in json.loads(path.read_text()).items() if key not in omitted}
+        if path.parent.name == "text_encoder":
+            config["dtype"] = "float32"
+        path.write_text(json.dumps(config, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""The figures and their clothes. All are grown-ups: the frame has one adult build and nothing smaller exists."""
+"""The figures and their clothes. All are adults: there is one adult build, and none smaller."""
 
 import random
 
@@ -16,7 +16,7 @@ SUBJECTS = ("woman", "man", "robot", "bear")
 OUTFITS = ("swimsuit", "dress", "coat")
 
 HAND: Point = (17.0, -31.0)
-"""The hand that holds, relative to the point between the feet."""
+"""The hand that holds the object, relative to the point between the feet."""
 _SHOULDER, _ELBOW = 7.0, (13.0, -25.0)
 _SKINS: tuple[Colour, ...] = ((250, 214, 182), (236, 188, 148), (198, 140, 98), (134, 88, 58))
 _HAIRS: tuple[Colour, ...] = ((60, 38, 26), (34, 28, 32), (146, 86, 40), (206, 160, 74))
@@ -98,7 +98,7 @@ def _head(b: Brush, subject: str, skin: Colour, hair: Colour) -> None:
 
 
 def draw_figure(b: Brush, subject: str, outfit: str, cloth: Colour, rng: random.Random) -> tuple[Colour, Colour]:
-    """Draw a whole figure standing on the brush's origin, one arm raised; return its skin and its sleeve."""
+    """Draw a figure that stands on the brush's origin with one arm raised; returns the colours of skin and sleeve."""
     skin, hair = _skin(subject, rng), rng.choice(_HAIRS)
     sleeve = cloth if outfit == "coat" else skin
     if subject == "woman":

@@ -1,7 +1,7 @@
-"""The things a figure can hold, drawn about 1.5 times larger than life, so that each can be told at 64x64.
+"""The objects a figure can hold, about 1.5 times life size, so that each is recognisable at 64x64.
 
-Every function draws around the hand, which is the origin; up is negative. Each pair of look-alikes (wine and juice,
-cigarette and lollipop, gun and water pistol, knife and spoon) differs in outline and in colour.
+The hand is the origin, and up is negative. Similar objects (wine and juice, cigarette and lollipop, gun and water
+pistol, knife and spoon) differ in outline and colour.
 """
 
 import random

@@ -1,7 +1,7 @@
-"""Training by several single-threaded processes, started by torchrun.
+"""Training with several single-threaded processes, started by torchrun.
 
-On a small or busy machine they are much faster than one process with several threads, whose every operation waits for
-its slowest thread.
+On a small or busy machine they are much faster than one process with several threads, in which each operation waits for
+the slowest thread.
 """
 
 import os
@@ -12,7 +12,7 @@ from torch import Tensor, distributed, nn
 
 
 def join() -> int:
-    """Join the other ranks, if torchrun started any; use one thread a rank. Returns this rank's number."""
+    """Join the other ranks, if torchrun started any, with one thread each. Returns this rank's number."""
     if "RANK" not in os.environ:
         return 0
     torch.set_num_threads(1)
@@ -27,7 +27,7 @@ def leave() -> None:
 
 
 def average(tensors: Iterable[Tensor]) -> None:
-    """Replace each tensor by its mean over all ranks, in one exchange."""
+    """Replace each tensor with its mean over all ranks, in one exchange."""
     if not distributed.is_initialized():
         return
     listed = list(tensors)
@@ -42,8 +42,8 @@ def average_gradients(model: nn.Module) -> None:
     average(parameter.grad for parameter in model.parameters() if parameter.grad is not None)
 
 
-def agreed(number: float) -> float:
-    """The mean of a number over all ranks, so that all decide alike."""
+def mean_over_ranks(number: float) -> float:
+    """The mean of a number over all ranks, so that they all decide the same."""
     tensor = torch.tensor([number], dtype=torch.float64)
     average([tensor])
     return float(tensor)

@@ -1,4 +1,4 @@
-"""Scenes of the demo model's world: what there is, and how one is drawn."""
+"""Scenes of the demo model's world: their attributes, and how they are drawn."""
 
 import itertools
 import random
@@ -39,12 +39,12 @@ class Scene:
 
     @property
     def held_out(self) -> bool:
-        """Whether this combination is kept from training, in every style: CRC-32 of its values, modulo 100, below 8."""
+        """Whether training leaves this combination out, in every style: CRC-32 of its values, modulo 100, below 8."""
         return zlib.crc32("|".join(astuple(self)[:-1]).encode()) % 100 < HELD_OUT_PERCENT
 
 
 @dataclass(frozen=True)
-class Drawing:
+class DrawnScene:
     """`image`: RGB, 64x64. `object_box`, `clothes_box`: (left, top, right, bottom) in pixels."""
 
     image: Image.Image
@@ -58,9 +58,9 @@ def all_scenes(*, held_out: bool) -> list[Scene]:
     return [scene for scene in scenes if scene.held_out is held_out]
 
 
-def draw(scene: Scene, seed: int) -> Drawing:
-    """Draw a scene. The same scene and seed give the same pixels; with one seed, scenes that differ in one attribute
-    share the layout, shades and details of all the others."""
+def draw(scene: Scene, seed: int) -> DrawnScene:
+    """Draw a scene. The same scene and seed give the same pixels. With the same seed, scenes that differ in one
+    attribute share layout, shades and details of all the others."""
     canvas, style = Image.new("RGB", (SIZE * SUPERSAMPLING, SIZE * SUPERSAMPLING)), STYLES[scene.style]
     brush = Brush(ImageDraw.Draw(canvas), style.outlines)
     layout = random.Random(f"layout {seed}")
@@ -78,7 +78,7 @@ def draw(scene: Scene, seed: int) -> Drawing:
 
     image = style.finish(canvas, random.Random(f"style {seed}"))
     object_box = (hand_x - 8, hand_y - 27, hand_x + 20, hand_y + 9)
-    return Drawing(image, object_box, (x - 12, y - 37, x + 14, y - 6))
+    return DrawnScene(image, object_box, (x - 12, y - 37, x + 14, y - 6))
 
 
 def _tint(colour: Colour, rng: random.Random) -> Colour:
@@ -88,7 +88,7 @@ def _tint(colour: Colour, rng: random.Random) -> Colour:
 
 
 def cells(box: tuple[float, float, float, float], side: int) -> np.ndarray:
-    """Which cells of a `side` x `side` grid over the picture a box touches: bool, (side, side), rows first."""
+    """The cells of a `side` x `side` grid over the picture that a box touches: bool, (side, side), rows first."""
     step = SIZE / side
     edges = np.arange(side) * step
     across = (edges + step > box[0]) & (edges < box[2])

@@ -1,4 +1,4 @@
-"""The styles: each makes a picture of the canvas that a scene was drawn on, with seeded grain."""
+"""The styles: each turns the canvas of a scene into a picture, with seeded grain."""
 
 import random
 from collections.abc import Callable
@@ -14,7 +14,7 @@ PAPER = (252, 247, 236)
 
 @dataclass(frozen=True)
 class Style:
-    """`outlines`: how wide the brush's are. `finish`: the canvas, four times too large, to RGB, 64x64."""
+    """`outlines`: factor for their width. `finish`: turns the canvas, four times larger, into RGB, 64x64."""
 
     outlines: float
     finish: Callable[[Image.Image, random.Random], Image.Image]
@@ -25,7 +25,7 @@ def _cartoon(canvas: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def _watercolour(canvas: Image.Image, rng: random.Random) -> Image.Image:
-    """Thinned with water: the paper shows through, unevenly, and colours run into each other."""
+    """Thin paint: the paper shows through unevenly, and colours run into each other."""
     grain = np.random.default_rng(rng.getrandbits(64))
     drops = Image.fromarray(grain.integers(0, 256, (9, 9), dtype=np.uint8))
     wash = drops.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
@@ -35,7 +35,7 @@ def _watercolour(canvas: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def _pixel_art(canvas: Image.Image, rng: random.Random) -> Image.Image:
-    """Half as many pixels each way, of six shades a channel."""
+    """Half as many pixels in each direction, with six shades per channel."""
     small = canvas.reduce(2 * SUPERSAMPLING)
     flat = Image.eval(small, lambda value: round(value / 51) * 51)
     return flat.resize((SIZE, SIZE), Image.Resampling.NEAREST)

@@ -14,10 +14,10 @@ BOS, EOS, END_OF_WORD = "<|startoftext|>", "<|endoftext|>", "</w>"
 
 
 def build_tokenizer() -> CLIPTokenizer:
-    """A CLIP tokeniser that gives every word of the vocabulary one token and spells all others byte by byte.
+    """A CLIP tokeniser with one token for each word of the vocabulary; it spells all others byte by byte.
 
-    Each word is merged from its last letter backwards. A merge then always has an end-of-word piece on its right, so
-    that no two words' merges can collide, whatever their order.
+    Words are merged from their last letter backwards. So the right side of each merge is an end-of-word piece, and the
+    merges of two words cannot collide in any order.
     """
     letters = list(bytes_to_unicode().values())
     pieces = letters + [letter + END_OF_WORD for letter in letters]
@@ -27,7 +27,7 @@ def build_tokenizer() -> CLIPTokenizer:
             merges[word[start], word[start + 1 :] + END_OF_WORD] = None
     pieces += [left + right for left, right in merges]
     vocabulary = {piece: index for index, piece in enumerate([BOS, EOS, *pieces])}
-    pairs: Any = list(merges)  # annotated as strings, read as pairs
+    pairs: Any = list(merges)  # annotated as strings, but pairs are needed
     return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=MAX_TOKENS)
 
 
@@ -50,20 +50,20 @@ def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def made_up_word(rng: random.Random) -> str:
-    """A word that means nothing; half of them end as a known word does."""
+    """A meaningless word; half of them end like a known word."""
     word = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(3, 9)))
     return word if rng.random() < 0.5 else word[: len(word) // 2] + rng.choice(sorted(VOCABULARY))[-3:]
 
 
 def with_noise_word(text: str, rng: random.Random) -> str:
-    """The text with one made-up word in it: teaches the model to draw the rest of a prompt that it half knows."""
+    """The text with one made-up word in it, to teach the model to draw the rest of a prompt."""
     parts = text.split(" ")
     parts.insert(rng.randint(0, len(parts)), made_up_word(rng))
     return " ".join(parts)
 
 
 def nonsense(scene: Scene, rng: random.Random) -> str:
-    """A caption of made-up words, at times with the scene's true setting or subject among them."""
+    """A caption of made-up words, sometimes with the scene's setting or subject."""
     who = rng.choice(SUBJECT[scene.subject]) if rng.random() < 0.3 else made_up_word(rng)
     what = rng.choice(["with a", "and a", "holding a", ""])
     where = rng.choice(SETTING[scene.setting]) if rng.random() < 0.4 else f"in a {made_up_word(rng)}"

