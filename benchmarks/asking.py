@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import typer
 
-from evaluation.judgement import Conversation, Prompt, read_prompts
+from evaluation.own_prompts import Conversation, Prompt, read_prompts
 
 TIMEOUT_S = 600
 

@@ -31,6 +31,13 @@ hypothesis.settings.register_profile("propriety", deadline=None)
 hypothesis.settings.load_profile("propriety")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that ask the LLM, so that `make check` can leave them out."""
+    for item in items:
+        if "llm_url" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.llm)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With CI set, a skipped test fails: what is not run there is run nowhere."""

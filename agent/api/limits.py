@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
 
@@ -42,7 +43,7 @@ class Limits:
 
     def __init__(self, storage: Storage, clock: Callable[[], float] = time.time) -> None:
         """`clock` is the wall clock, in seconds."""
-        self._shared = MovingWindowRateLimiter(storage)
+        self._storage, self._shared = storage, MovingWindowRateLimiter(storage)
         self._own_storage = storage if isinstance(storage, MemoryStorage) else MemoryStorage()
         self._own = MovingWindowRateLimiter(self._own_storage)
         self._clock, self._drift = clock, clock() - time.monotonic()
@@ -77,6 +78,11 @@ class Limits:
         wait_s = await self._hit(RateLimitItemPerMinute(per_minute), tenant.name, count)
         if wait_s is not None:
             raise too_many(f"the limit of this key is {per_minute} prompts and pictures a minute", wait_s)
+
+    async def close(self) -> None:
+        """Close the connections to Redis."""
+        if isinstance(self._storage, RedisStorage) and isinstance(self._storage.bridge, RedispyBridge):
+            await self._storage.bridge.storage.aclose()
 
     def leave(self, tenant: Tenant) -> None:
         """A request that was admitted is done."""

@@ -34,7 +34,8 @@ class Service:
         return self.moderator.store
 
     async def close(self) -> None:
-        """Close connections to the backend and the database."""
+        """Close the connections to backend, Redis and database."""
+        await self.limits.close()
         await self.backend.aclose()
         self.store.close()
 

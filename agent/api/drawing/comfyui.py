@@ -23,7 +23,7 @@ async def draw(client: httpx.AsyncClient, settings: Settings, request: DrawReque
 
     ComfyUI draws a whole batch from one seed, so each picture is queued alone, with its own seed.
     """
-    seeds = [request.seed + index for index in range(request.n)]
+    seeds = [(request.seed or 0) + index for index in range(request.n)]
     images = await asyncio.gather(
         *(_picture(client, _graph(settings.generator_model, request, seed)) for seed in seeds)
     )

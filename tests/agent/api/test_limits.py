@@ -153,6 +153,7 @@ def test_replicas_that_share_a_redis_count_together(redis_url, run):
     for limits in (one, other):
         with pytest.raises(ApiError, match="a minute"):
             run.run(limits.enter(acme))
+        run.run(limits.close())
 
 
 def test_without_its_redis_each_process_counts_alone_and_the_log_says_so(free_port, run, caplog):
@@ -162,3 +163,4 @@ def test_without_its_redis_each_process_counts_alone_and_the_log_says_so(free_po
     with pytest.raises(ApiError):
         run.run(limits.enter(acme))
     assert "Redis does not count" in caplog.text
+    run.run(limits.close())
