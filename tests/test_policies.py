@@ -1,6 +1,7 @@
 """The policies that ship, run through the real agent on their own tests."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,10 @@ ALL = [
 
 
 @pytest.fixture(scope="module")
-def moderator(data_dir: Path) -> Moderator:
-    return open_moderator(Settings(data_dir=data_dir))
+def moderator(data_dir: Path) -> Iterator[Moderator]:
+    moderator = open_moderator(Settings(data_dir=data_dir))
+    with moderator.store:
+        yield moderator
 
 
 @pytest.mark.parametrize("locale", ALL)
@@ -33,7 +36,8 @@ def test_each_own_test_passes_with_the_embedded_judge(
     loop: asyncio.Runner, llm_url: str, data_dir: Path, locale: str
 ) -> None:
     moderator = open_moderator(Settings(llm_url=llm_url, data_dir=data_dir, llm_timeout_s=LLM_TIMEOUT_S))
-    results = loop.run(run_cases(moderator, cases_of([POLICIES[locale]])))
+    with moderator.store:
+        results = loop.run(run_cases(moderator, cases_of([POLICIES[locale]])))
     assert {result.verdict.status for result in results} == {Status.OK}
     assert not [result.test.prompt for result in results if not result.passed]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.concurrency import map_in_order
-from agent.moderator import Moderator
 from agent.policy.model import Policy, Rule
 from propriety.verdict import Action, ChatMessage, Detector, Severity, Verdict
+
+if TYPE_CHECKING:
+    from agent.moderator import Moderator
 
 _COMPARED = ("category", "definition", "exceptions", "topics")
 

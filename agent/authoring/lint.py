@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.judge.question import judge
-from agent.moderator import Moderator
 from agent.policy.concept_bank import ConceptBank
 from agent.policy.model import Policy, Rule
 from agent.retrieval.concepts import Concept, concepts_under
 from propriety.verdict import Category, Detector
+
+if TYPE_CHECKING:
+    from agent.moderator import Moderator
 
 _DECISION_BOUNDARY = 0.5  # the LLM's probability from which on it says that a prompt breaks a rule
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.concurrency import map_in_order
-from agent.moderator import Moderator
 from agent.policy.model import Policy, PolicyTest
 from propriety.verdict import ChatMessage, Detector, Verdict
+
+if TYPE_CHECKING:
+    from agent.moderator import Moderator
 
 
 class Case(NamedTuple):

@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.concurrency import map_in_order
-from agent.moderator import BadPromptError, Moderator
 from agent.policy.lookup import UnknownLocaleError, lookup
 from agent.policy.model import Policy
+from agent.prompt.compose import BadPromptError
 from agent.settings import Settings
 from agent.store.sealing import HASHED
 from propriety.verdict import Action, ChatMessage, Detector, Status, Verdict
+
+if TYPE_CHECKING:
+    from agent.moderator import Moderator
 
 
 class LoggedPrompt(NamedTuple):

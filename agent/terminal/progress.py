@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,11 +26,18 @@ def progress_bar(doing: str) -> Progress:
     return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
 
 
+@contextmanager
+def counting(doing: str, total: int) -> Iterator[Callable[[], None]]:
+    """Shows a bar, and yields what moves it by one."""
+    with progress_bar(doing) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.advance(task)
+
+
 async def each(doing: str, items: Sequence[Item], work: Callable[[Item], Awaitable[None]]) -> None:
     """Do the work for every item, several at a time, behind a progress bar."""
-    with progress_bar(doing) as progress:
-        task = progress.add_task("", total=len(items))
-        await work_through(items, work, lambda: progress.advance(task))
+    with counting(doing, len(items)) as done:
+        await work_through(items, work, done)
 
 
 async def each_missing(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
 
 from agent.authoring.diff import Effect, compare_decisions, compare_rules
-from agent.moderator import BadPromptError, Moderator
 from agent.policy.lookup import UnknownLocaleError, lookup
+from agent.prompt.compose import BadPromptError
 from agent.terminal.console import console, fail
 from agent.terminal.loading import load_moderator, read_settings
-from cli.policy.progress import counting
+from agent.terminal.progress import counting
 from propriety.verdict import Detector, Verdict
+
+if TYPE_CHECKING:
+    from agent.moderator import Moderator
 
 
 def diff(

@@ -14,7 +14,7 @@ from agent.judge.errors import LLMUnavailableError
 from agent.policy.concept_bank import load_bank
 from agent.terminal.console import console, fail, noted_once
 from agent.terminal.loading import load_moderator, policy_of, read_policies, read_settings
-from cli.policy.progress import counting
+from agent.terminal.progress import counting
 
 
 def lint(

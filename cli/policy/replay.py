@@ -10,17 +10,16 @@ from typing import Annotated
 
 import typer
 from rich.table import Column, Table
-from sqlalchemy.exc import SQLAlchemyError
 
 from agent.authoring import replay as authoring
-from agent.authoring.replay import Replayed, concerned_by, transitions, unlogged
+from agent.authoring.replay import Concerned, Replayed, concerned_by, transitions, unlogged
+from agent.policy.model import Policy
 from agent.policy.source import read_yaml
-from agent.store.sealing import SealError
-from agent.store.store import Store
+from agent.settings import Settings
 from agent.terminal.console import INTERRUPTED, WRONG, console, duration, errors, fail, noted_once
 from agent.terminal.loading import load_moderator, read_policies, read_settings
+from agent.terminal.progress import counting
 from cli.policy.diff import decision
-from cli.policy.progress import counting
 from propriety.verdict import Detector, Status
 
 
@@ -43,11 +42,7 @@ def replay(
     settings, start = read_settings(), dt.datetime.now(dt.UTC) - duration(since, "--since")
     policies = read_policies(settings.policies_dir, instead=file)
     locale = str(read_yaml(file).data["locale"])
-    try:
-        with Store(settings) as store:
-            concerned = concerned_by(locale, policies, store.decisions.since(start), limit)
-    except (OSError, SQLAlchemyError, SealError) as error:
-        fail(f"the decision log cannot be read: {error}", WRONG)
+    concerned = _read_log(settings, start, locale, policies, limit)
     with unlogged(settings) as scratch:
         moderator = load_moderator(scratch, policies)
         try:
@@ -60,6 +55,21 @@ def replay(
         errors.print(f"{concerned.unreadable} decisions were skipped: only a hash of the prompt is stored", style="red")
     if degraded := sum(prompt.after.status is Status.DEGRADED for prompt in replayed):
         errors.print(f"{degraded} prompts were judged without the LLM, which did not answer", style="red")
+
+
+def _read_log(
+    settings: Settings, start: dt.datetime, locale: str, policies: dict[str, Policy], limit: int
+) -> Concerned:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from agent.store.sealing import SealError
+    from agent.store.store import Store
+
+    try:
+        with Store(settings) as store:
+            return concerned_by(locale, policies, store.decisions.since(start), limit)
+    except (OSError, SQLAlchemyError, SealError) as error:
+        fail(f"the decision log cannot be read: {error}", WRONG)
 
 
 def _print(replayed: Sequence[Replayed], title: str, samples: int) -> None:

@@ -14,7 +14,7 @@ from agent.authoring.own_tests import CaseResult, cases_of, run_cases
 from agent.policy.model import Policy
 from agent.terminal.console import console, noted_once
 from agent.terminal.loading import load_moderator, policy_of, read_policies, read_settings
-from cli.policy.progress import counting
+from agent.terminal.progress import counting
 from propriety.verdict import Action, Detector, Status, Verdict
 
 
