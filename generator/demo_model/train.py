@@ -19,7 +19,10 @@ from generator.demo_model import autoencoder, classifier, denoiser, ranks
 from generator.demo_model.data import load_pixels, random_scenes
 from generator.demo_model.export import export as write
 
-app = typer.Typer(add_completion=False, help=__doc__, rich_markup_mode=None)
+KEEP_LINES = "\b\n"  # click: do not rewrap the paragraph
+app = typer.Typer(
+    add_completion=False, help=(__doc__ or "").replace("\n\n    ", f"\n\n{KEEP_LINES}    "), rich_markup_mode=None
+)
 
 Work = Annotated[Path, typer.Option(help="Folder of checkpoints.")]
 Minutes = Annotated[float, typer.Option(min=0.01, help="Planned training time; the learning rate decays over it.")]
