@@ -1,1 +1,1 @@
-"""Benchmarks that users run on their own data."""
+"""Evaluations that users run on their own data."""

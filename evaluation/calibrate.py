@@ -1,8 +1,11 @@
-"""Fit the constants of `agent/judge/detect.py` on labelled prompts: `python -m evaluation.calibrate --data DIR --set NAME …`.
+"""Fit the constants of `agent/judge/detect.py` on labelled prompts.
 
-Two logistic regressions, as one unsafe prompt in three: the neighbours' margin alone, and the judge's log-odds with the
-neighbours' beside them, the weight of these found by search, since the riskiest rule counts and that is no sum. Printed
-with the expected calibration error where the fit was made and where each set was left out. Needs an LLM.
+    python -m evaluation.calibrate --data DIR --set NAME …
+
+Two logistic regressions are fitted, weighted as if one prompt in three were unsafe. One takes the neighbours' margin
+alone, the other the judge's and the neighbours' log-odds. The ratio of their weights is searched over `RATIOS`,
+because a row's risk is the maximum over its rules, not a sum. The expected calibration error is printed twice: on
+the data of the fit, and on each set with the fit made on the others. Needs an LLM.
 """
 
 from __future__ import annotations
@@ -18,11 +21,12 @@ from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyp
 from agent.judge import detect
 from agent.moderator import Moderator
 from agent.policy.model import Policy
-from agent.terminal.console import each_missing, noted_once
+from agent.terminal.console import noted_once
 from agent.terminal.journal import written
-from evaluation.command import Data, Locale, Output, Seed, begin
+from agent.terminal.progress import each_missing
+from evaluation.command import Data, Locale, Output, Seed, start
 from evaluation.measures import Floats, calibration_weights, expected_calibration_error
-from evaluation.text import Id, Row, Sets
+from evaluation.sets import Id, Row, Sets
 from propriety.verdict import Detector, Strict
 
 HEADING = """\
@@ -32,7 +36,11 @@ RATIOS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 
 
 class Features(Strict):
-    """What the detectors see of a row: the neighbours' risk by rule, and the judge's P(yes) of the nearest rules."""
+    """What the detectors know about a row.
+
+    near: the neighbours' risk by rule.
+    answers: the judge's P(yes) by rule, for the nearest rules.
+    """
 
     set: str
     id: Id
@@ -42,30 +50,30 @@ class Features(Strict):
 
 
 async def features(moderator: Moderator, sets: Sets, policy: Policy, output: Path | None) -> list[Features]:
-    """Of each row; those that `output` holds are read from there, and new ones are added to it."""
-    found = {(line.set, line.id): line for line in (written(output, Features) if output else ())}
+    """Of each row. Those in the file `output` are reused, and new ones are appended to it."""
+    known = {(line.set, line.id): line for line in (written(output, Features) if output else ())}
     items = {(name, row.id): (name, row) for name, rows in sets.items() for row in rows}
 
-    async def one(item: tuple[str, Row]) -> Features:
+    async def read(item: tuple[str, Row]) -> Features:
         name, row = item
-        read = await moderator.read(row.text, policy, Detector.LLM)
-        near, answers = dict(read.near), dict(read.answers)
+        reading = await moderator.read(row.text, policy, Detector.LLM)
+        near, answers = dict(reading.near), dict(reading.answers)
         return Features(set=name, id=row.id, unsafe=row.label == "unsafe", near=near, answers=answers)
 
-    await each_missing("Judging", items, found, output, one)
-    return [found[key] for key in items]
+    await each_missing("Judging", items, known, output, read)
+    return [known[key] for key in items]
 
 
 def main(
     data: Data,
-    sets: Annotated[list[str], typer.Option("--set", help="A set to fit on. Repeatable.")],
+    sets: Annotated[list[str], typer.Option("--set", help="Set to fit on. Repeatable.")],
     locale: Locale = "en-US",
-    limit: Annotated[int, typer.Option(min=10, help="Rows of each set and label at most.")] = 120,
+    limit: Annotated[int, typer.Option(min=10, help="Maximum rows of each set and label.")] = 120,
     seed: Seed = 0,
     output: Output = None,
 ) -> None:
-    """Print the constants that fit, and how well calibrated they are."""
-    chosen, moderator, policy = begin(data, sets, {"safe", "unsafe"}, limit, seed, locale)
+    """Print the fitted constants and their calibration error."""
+    chosen, moderator, policy = start(data, sets, {"safe", "unsafe"}, limit, seed, locale)
     with noted_once():
         rows = asyncio.run(features(moderator, chosen, policy, output))
     unsafe, names = np.array([row.unsafe for row in rows]), np.array([row.set for row in rows])
@@ -77,13 +85,14 @@ def main(
     for ratio in RATIOS:
         odds = np.array([_riskiest(row, ratio) for row in rows])
         slope, intercept = _fit(odds, unsafe)
-        risks, left_out = _probability(slope * odds + intercept), np.empty(len(rows))
+        risks, left_out_risks = _probability(slope * odds + intercept), np.empty(len(rows))
         for name in set(names):
-            out = names == name
-            left_out[out] = _probability(np.polyval(_fit(odds[~out], unsafe[~out]), odds[out]))
+            left_out = names == name
+            fitted = _fit(odds[~left_out], unsafe[~left_out])
+            left_out_risks[left_out] = _probability(np.polyval(fitted, odds[left_out]))
         weights = calibration_weights(unsafe)
         loss = -np.average(np.log(np.where(unsafe, risks, 1 - risks)), weights=weights)
-        errors = (expected_calibration_error(each, unsafe, weights) for each in (risks, left_out))
+        errors = (expected_calibration_error(each, unsafe, weights) for each in (risks, left_out_risks))
         figures = (slope, ratio * slope, intercept, loss, *errors)
         typer.echo(f"| {ratio} | {' | '.join(f'{figure:.3f}' for figure in figures)} |")
 

@@ -1,7 +1,7 @@
-"""Ways in which words are hidden from a filter, as functions from text to text; each is the same for the same text.
+"""Ways to hide words from a filter, as deterministic functions from text to text.
 
-They are applied to harmful and to harmless prompts alike: what is measured is whether meaning is still told apart, not
-whether disguise is noticed.
+Harmful and harmless prompts are both obfuscated: the question is whether their meanings are still told apart, not
+whether the disguise is noticed.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def _mapped(words: dict[str, str]) -> Callable[[str], str]:
 
 
 def _styled(upper: int, lower: int) -> Callable[[str], str]:
-    """Latin letters as the alphabet that begins at these code points."""
+    """Replaces Latin letters by the alphabets that start at these code points."""
     table = {ord("A") + i: upper + i for i in range(26)} | {ord("a") + i: lower + i for i in range(26)}
     return lambda text: text.translate(table)
 
 
 def _gibberish(text: str) -> str:
-    draw = random.Random(text)
-    tokens = ["".join(draw.choices("bcdfghjklmnpqrstvwxz'`{}", k=draw.randint(4, 9))) for _ in range(6)]
+    rng = random.Random(text)
+    tokens = ["".join(rng.choices("bcdfghjklmnpqrstvwxz'`{}", k=rng.randint(4, 9))) for _ in range(6)]
     return f"{text} {' '.join(tokens)}"
 
 

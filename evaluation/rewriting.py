@@ -1,8 +1,8 @@
-"""What becomes of unsafe prompts that are rewritten: `python -m evaluation.rewriting --data DIR --set NAME`.
+"""How well unsafe prompts are rewritten: `python -m evaluation.rewriting --data DIR --set NAME`.
 
-Of the unsafe rows that the policy would rewrite it is told how many get a safe prompt, which the moderator has judged;
-how many of those the neighbours alone call safe too; how like they are to what was asked, without the words that
-offended; how much longer or shorter; and how many keep the language. Needs an LLM.
+Of the unsafe rows that the policy rewrites, the table shows how many get a safe prompt that the moderator accepts. Of
+these safe prompts it shows how many the neighbours alone also accept, how similar they are to the original without its
+offending words, how much longer they are, and how many keep the language. Needs an LLM.
 """
 
 from __future__ import annotations
@@ -17,17 +17,22 @@ import typer
 
 from agent.moderator import BadPromptError, Moderator
 from agent.policy.model import Policy
-from agent.terminal.console import each_missing, fail, noted_once
+from agent.retrieval.encoder import similarity
+from agent.terminal.console import fail, noted_once
 from agent.terminal.journal import written
-from evaluation.command import Data, Locale, Output, Seed, begin
-from evaluation.text import Id, Row, Sets
+from agent.terminal.progress import each_missing
+from evaluation.command import Data, Locale, Output, Seed, start
+from evaluation.sets import Id, Row, Sets
 from propriety.verdict import Action, ChatMessage, Detector, Status, Strict, Verdict
 
-FAITHFUL = 0.8
+FAITHFUL = 0.8  # a fidelity from here on counts as faithful
 
 
 class Rewritten(Strict):
-    """One row that the policy would rewrite; `fidelity` and what follows are None where no safe prompt was found."""
+    """A row that the policy rewrites. All but `set` and `id` are null if no safe prompt was found.
+
+    longer: relative growth of the prompt, 0 for the same length.
+    """
 
     set: str
     id: Id
@@ -37,8 +42,8 @@ class Rewritten(Strict):
     language_kept: bool | None = None
 
 
-async def rewritten(moderator: Moderator, name: str, row: Row, policy: Policy) -> Rewritten | None:
-    """What became of a row; None where it is allowed, blocked for its severity, or not judged by the LLM."""
+async def rewrite(moderator: Moderator, name: str, row: Row, policy: Policy) -> Rewritten | None:
+    """The rewrite of a row; None if it is allowed, blocked for its severity, or not judged by the LLM."""
     try:
         verdict = await moderator.moderate([ChatMessage(role="user", content=row.text)], policy.tag, Detector.CASCADE)
     except BadPromptError:
@@ -46,14 +51,14 @@ async def rewritten(moderator: Moderator, name: str, row: Row, policy: Policy) -
     gravest = max((violation.severity for violation in verdict.violations), key=lambda s: s.rank, default=None)
     if gravest is None or policy.severities[gravest].action is not Action.REWRITE or verdict.status is not Status.OK:
         return None
-    line = Rewritten(set=name, id=row.id)
+    result = Rewritten(set=name, id=row.id)
     if verdict.safe_prompt is None:
-        return line
+        return result
     again = await moderator.read(verdict.safe_prompt, policy, Detector.NEAREST)
-    return line.model_copy(
+    return result.model_copy(
         update={
             "neighbours_agree": not again.violations,
-            "fidelity": await asyncio.to_thread(moderator.similarity, _masked(verdict), verdict.safe_prompt),
+            "fidelity": await asyncio.to_thread(similarity, moderator.encoder, _masked(verdict), verdict.safe_prompt),
             "longer": len(verdict.safe_prompt) / len(verdict.prompt) - 1,
             "language_kept": _language(verdict.safe_prompt) == _language(verdict.prompt),
         }
@@ -61,11 +66,11 @@ async def rewritten(moderator: Moderator, name: str, row: Row, policy: Policy) -
 
 
 def _masked(verdict: Verdict) -> str:
-    rest = verdict.prompt
+    text = verdict.prompt
     for violation in verdict.violations:
         for span in violation.spans:
-            rest = rest.replace(span.text, " ")
-    return rest if rest.strip() else verdict.prompt
+            text = text.replace(span.text, " ")
+    return text if text.strip() else verdict.prompt
 
 
 def _language(text: str) -> str:
@@ -73,35 +78,35 @@ def _language(text: str) -> str:
 
 
 async def rewrite_all(moderator: Moderator, sets: Sets, policy: Policy, output: Path | None) -> list[Rewritten]:
-    """Every row that is rewritten; those that `output` holds are read from there, new ones are added to it."""
-    found = {(line.set, line.id): line for line in (written(output, Rewritten) if output else ())}
+    """Every row that is rewritten. Those in the file `output` are reused, and new ones are appended to it."""
+    known = {(line.set, line.id): line for line in (written(output, Rewritten) if output else ())}
     items = {(name, row.id): (name, row) for name, rows in sets.items() for row in rows}
-    # Of all the languages that it knows it takes short English for rarer ones.
+    # With all its languages, py3langid mistakes short English texts for rarer languages.
     py3langid.set_languages(sorted({policy.language for policy in moderator.policies.values()}))
 
     async def one(item: tuple[str, Row]) -> Rewritten | None:
         name, row = item
-        return await rewritten(moderator, name, row, policy)
+        return await rewrite(moderator, name, row, policy)
 
-    await each_missing("Rewriting", items, found, output, one)
-    return list(found.values())
+    await each_missing("Rewriting", items, known, output, one)
+    return list(known.values())
 
 
 def main(
     data: Data,
-    sets: Annotated[list[str], typer.Option("--set", help="A set with unsafe rows. Repeatable.")],
+    sets: Annotated[list[str], typer.Option("--set", help="Set with unsafe rows. Repeatable.")],
     locale: Locale = "en-US",
-    limit: Annotated[int, typer.Option(min=1, help="Unsafe rows of each set at most.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum unsafe rows of each set.")] = 100,
     seed: Seed = 0,
     output: Output = None,
 ) -> None:
-    """Print the shares as Markdown."""
-    chosen, moderator, policy = begin(data, sets, {"unsafe"}, limit, seed, locale)
+    """Print the shares as a Markdown table."""
+    chosen, moderator, policy = start(data, sets, {"unsafe"}, limit, seed, locale)
     with noted_once():
         lines = asyncio.run(rewrite_all(moderator, chosen, policy, output))
     safe = [line for line in lines if line.fidelity is not None]
     if not safe:
-        fail("no row of these sets is rewritten under that policy")
+        fail("this policy rewrites no row of these sets; name sets with more unsafe rows, or raise --limit")
     fidelity = np.array([line.fidelity for line in safe])
     longer = np.percentile([line.longer or 0.0 for line in safe], [5, 50, 95])
     for what, figure in {

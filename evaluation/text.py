@@ -1,21 +1,22 @@
-"""Text moderation measured on the user's own prompt sets: read, sample, score, and report per set and language.
-
-A set is a JSON Lines file of {"id", "text", "label", "lang"}. Only the labels `safe` and `unsafe` say what is right; of
-any other (`probe`, `contested`, ...) just the share that is flagged is told.
-"""
+"""Text moderation on labelled prompt sets: score each row, then report by set and language."""
 
 from __future__ import annotations
 
-import random
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
 from agent.moderator import BadPromptError, Moderator
+from agent.policy.concept_bank import concept_files
 from agent.policy.model import Policy
+from agent.settings import Settings
+from agent.terminal.console import noted_once
+from agent.terminal.journal import earlier
+from agent.terminal.progress import each_missing
 from evaluation.measures import (
     Discrimination,
     Estimate,
@@ -24,28 +25,12 @@ from evaluation.measures import (
     expected_calibration_error,
     share,
 )
+from evaluation.sets import Id, Row, Sets
 from propriety.verdict import Detector, Probability, Status, Strict
-
-Id = StrictStr | StrictInt
-
-
-class DataError(ValueError):
-    """A set that cannot be measured: there is none of that name, or a line of it is wrong."""
-
-
-class Row(BaseModel):
-    """One prompt of a set; data sets carry columns of their own, which are passed over."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    id: Id
-    text: StrictStr
-    label: StrictStr
-    lang: StrictStr = "und"
 
 
 class Score(Strict):
-    """What the moderator made of a row; no score where it refuses the text. `by` names policy, detector and models."""
+    """The moderator's score of a row; null if it refused the text. `by` names the detector, policy and models."""
 
     set: str
     id: Id
@@ -55,10 +40,15 @@ class Score(Strict):
     by: str
 
 
-class Figures(Strict):
-    """One line of the report; `lang` is null for a whole set, `benign` names foreign safe rows compared with.
+Scores = dict[tuple[str, str | int], Score]
 
-    `calibration_error` is that of the score, as if one prompt in three were unsafe.
+
+class Figures(Strict):
+    """One line of the report.
+
+    lang: null for a whole set.
+    benign: the other sets whose safe rows the unsafe rows were compared with; empty if the set has safe rows.
+    calibration_error: of the score, as if one prompt in three were unsafe.
     """
 
     set: str
@@ -73,65 +63,82 @@ class Figures(Strict):
     flagged: dict[str, Estimate]
 
 
-Sets = dict[str, list[Row]]
-Scores = dict[tuple[str, str | int], Score]
+class Report(NamedTuple):
+    """`calibration_error` is over all sets; `degraded` counts the rows that were scored without the LLM."""
+
+    models: str
+    figures: list[Figures]
+    calibration_error: float | None
+    scored: int
+    degraded: int
 
 
-def read_sets(directory: Path, names: Iterable[str]) -> Sets:
-    """The named sets of a folder by name; all of them where none is named.
+def evaluate(
+    moderator: Moderator,
+    settings: Settings,
+    sets: Sets,
+    policy: Policy,
+    detector: Detector,
+    *,
+    benign: list[str],
+    seed: int,
+    output: Path | None,
+) -> Report:
+    """Score every row under one policy with one detector, and report.
+
+    Args:
+        benign: sets whose safe rows are compared with the unsafe rows of sets without safe rows.
+        seed: of the intervals.
+        output: file of scores; existing ones are not computed again.
 
     Raises:
-        DataError: with file and line.
+        JournalError: `output` contains other lines, or scores by another detector, policy or model.
     """
-    there = {path.stem: path for path in sorted(directory.glob("*.jsonl"))}
-    chosen = list(dict.fromkeys(names)) or list(there)
-    for name in chosen:
-        if name not in there:
-            raise DataError(f"there is no {name}.jsonl in {directory}, but: {', '.join(there) or 'no set at all'}")
-    if not chosen:
-        raise DataError(f"there is no *.jsonl in {directory}")
-    return {name: _read(there[name]) for name in chosen}
+    models = settings.encoder if detector is Detector.NEAREST else f"{settings.encoder}+{settings.llm_model}"
+    bank = sha256(b"".join(file.read_bytes() for file in concept_files(settings.policies_dir))).hexdigest()
+    by = f"{detector} {policy.locale} {policy.hash[:12]} {bank[:12]} {models}"
+    with noted_once():
+        scores = asyncio.run(score_all(moderator, sets, policy, detector, by, output))
+    degraded = sum(score.status is Status.DEGRADED for score in scores.values())
+    error = calibration_over(sets, scores, benign)
+    return Report(models, figures(sets, scores, benign, seed), error, len(scores), degraded)
 
 
-def sample(sets: Sets, limit: int, seed: int) -> Sets:
-    """At most `limit` rows of each set and label, the same ones for the same seed, whatever other sets there are."""
-    sampled: Sets = {}
-    for name, rows in sets.items():
-        by_label = defaultdict(list)
-        for row in rows:
-            by_label[row.label].append(row)
-        sampled[name] = [
-            row
-            for label, those in sorted(by_label.items())
-            for row in random.Random(f"{seed} {name} {label}").sample(those, min(limit, len(those)))
-        ]
-    return sampled
+async def score_all(
+    moderator: Moderator, sets: Sets, policy: Policy, detector: Detector, by: str, output: Path | None
+) -> Scores:
+    """A score for each row. Scores in the file `output` are reused, and new ones are appended to it."""
+    items = {(name, row.id): (name, row) for name, rows in sets.items() for row in rows}
+    kept = earlier(output, Score, by) if output else []
+    scores: Scores = {(line.set, line.id): line for line in kept if (line.set, line.id) in items}
+
+    async def score(item: tuple[str, Row]) -> Score:
+        name, row = item
+        try:
+            reading = await moderator.read(row.text, policy, detector)
+        except BadPromptError:
+            return Score(set=name, id=row.id, score=None, flagged=False, status=Status.ERROR, by=by)
+        flagged = bool(reading.violations)
+        return Score(set=name, id=row.id, score=reading.score, flagged=flagged, status=reading.status, by=by)
+
+    await each_missing("Scoring", items, scores, output, score)
+    return scores
 
 
-async def score(moderator: Moderator, name: str, row: Row, policy: Policy, detector: Detector, by: str) -> Score:
-    """Judge one row of the set `name` without rewriting or logging it."""
-    try:
-        reading = await moderator.read(row.text, policy, detector)
-    except BadPromptError:
-        return Score(set=name, id=row.id, score=None, flagged=False, status=Status.ERROR, by=by)
-    flagged = bool(reading.violations)
-    return Score(set=name, id=row.id, score=reading.score, flagged=flagged, status=reading.status, by=by)
+def figures(sets: Sets, scores: Scores, benign: list[str], seed: int) -> list[Figures]:
+    """Figures for each set, and for each of its languages if it has several.
 
-
-def report(sets: Sets, scores: Scores, benign: list[str], seed: int) -> list[Figures]:
-    """Figures for each set, and for each of its languages where it has several.
-
-    Unsafe rows are compared with the safe rows of the same set and language. Where there are none they are compared
-    with the pooled safe rows of the sets `benign`, which differ from them in more than safety: their figures say so.
+    Unsafe rows are compared with the safe rows of the same set and language. If there are none, they are compared with
+    the pooled safe rows of the sets `benign`. Those differ in more than safety, so the figures name them.
     """
     pool = _values("safe", [(name, row) for name in benign for row in sets[name]], scores)
-    figures = []
+    lines = []
     for name, rows in sets.items():
         languages = sorted({row.lang for row in rows})
         for lang in [None, *languages] if len(languages) > 1 else [None]:
-            those = [(name, row) for row in rows if lang in (None, row.lang)]
-            figures.append(_figures(name, lang, those, scores, (benign, pool), seed))
-    return figures
+            chosen = [(name, row) for row in rows if lang in (None, row.lang)]
+            lines.append(_figures(name, lang, chosen, scores, (benign, pool), seed))
+    return lines
 
 
 def _figures(
@@ -146,8 +153,8 @@ def _figures(
     names, pool = ([], safe) if safe or not unsafe else benign
     flags = defaultdict(list)
     for _, row in rows:
-        if (scored := scores[name, row.id]).score is not None:
-            flags[row.label].append(scored.flagged)
+        if (score := scores[name, row.id]).score is not None:
+            flags[row.label].append(score.flagged)
     return Figures(
         set=name,
         lang=lang,
@@ -158,12 +165,12 @@ def _figures(
         benign=names,
         discrimination=discrimination(np.array(unsafe), np.array(pool), seed) if unsafe and pool else None,
         calibration_error=_calibration_error([(unsafe, pool)]),
-        flagged={label: share(those, seed) for label, those in sorted(flags.items())},
+        flagged={label: share(flagged, seed) for label, flagged in sorted(flags.items())},
     )
 
 
 def calibration_over(sets: Sets, scores: Scores, benign: list[str]) -> float | None:
-    """The calibration error over the sets together, each weighing the same; None where nothing can be compared."""
+    """The calibration error over all sets, each with the same weight; None if no set can be compared."""
     pool = _values("safe", [(name, row) for name in benign for row in sets[name]], scores)
     pairs = []
     for name, rows in sets.items():
@@ -173,7 +180,7 @@ def calibration_over(sets: Sets, scores: Scores, benign: list[str]) -> float | N
 
 
 def _calibration_error(pairs: list[tuple[list[float], list[float]]]) -> float | None:
-    """Of the unsafe and the safe rows' scores of each set; a set that lacks either is passed over."""
+    """Of the (unsafe, safe) scores of each set. A set without one or the other is skipped."""
     risks, outcomes, weights = [], [], []
     for unsafe, safe in pairs:
         if unsafe and safe:
@@ -187,25 +194,5 @@ def _calibration_error(pairs: list[tuple[list[float], list[float]]]) -> float | 
 
 
 def _values(label: str, rows: list[tuple[str, Row]], scores: Scores) -> list[float]:
-    found = (scores[name, row.id].score for name, row in rows if row.label == label)
-    return [value for value in found if value is not None]
-
-
-def _read(path: Path) -> list[Row]:
-    rows, seen = [], set()
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            text = line.removeprefix(b"\xef\xbb\xbf").strip()
-            if not text:
-                continue
-            try:
-                row = Row.model_validate_json(text)
-            except ValidationError as error:
-                first = error.errors(include_url=False, include_input=False)[0]
-                place = f"{first['loc'][0]}: " if first["loc"] else ""
-                raise DataError(f"{path}:{number}: {place}{first['msg']}") from None
-            if row.id in seen:
-                raise DataError(f"{path}:{number}: id: {row.id!r} is there already; each row needs its own")
-            seen.add(row.id)
-            rows.append(row)
-    return rows
+    values = (scores[name, row.id].score for name, row in rows if row.label == label)
+    return [value for value in values if value is not None]

@@ -1,4 +1,4 @@
-"""Pictures a second from a running drawing worker, one caller and many at once: `python -m evaluation.throughput`."""
+"""Pictures per second from a running drawing worker, for one or several callers: `python -m evaluation.throughput`."""
 
 import statistics
 import time
@@ -18,10 +18,10 @@ DUAL = {
 
 def main(
     url: Annotated[str, typer.Option(help="Base URL of the worker.")] = "http://127.0.0.1:8002",
-    at_once: Annotated[int, typer.Option(min=2, help="Callers at once, one picture each.")] = 8,
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds; the table shows the median.")] = 3,
+    at_once: Annotated[int, typer.Option(min=2, help="Number of callers, one picture each.")] = 8,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of rounds; the table shows the median.")] = 3,
 ) -> None:
-    """Draw the same pictures in turn and at once, round by round, so that a busy machine slows both alike."""
+    """Draw the same pictures one by one and at once. Rounds alternate, so that a busy machine slows both equally."""
     with httpx.Client(base_url=url, timeout=600, trust_env=False) as client, ThreadPoolExecutor(at_once) as callers:
 
         def draw(seed: int) -> None:
@@ -35,8 +35,8 @@ def main(
                 list(callers.map(draw, seeds) if callers_at_once > 1 else map(draw, seeds))
                 rates.setdefault(callers_at_once, []).append(at_once / (time.perf_counter() - start))
     typer.echo("| callers at once | pictures a second |\n|---|---|")
-    for callers_at_once, measured in rates.items():
-        typer.echo(f"| {callers_at_once} | {statistics.median(measured):.2f} |")
+    for callers_at_once, values in rates.items():
+        typer.echo(f"| {callers_at_once} | {statistics.median(values):.2f} |")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Image moderation measured: draw by several methods, look, compare, report."""
+"""Image moderation evaluated: draw unsafe prompts by several methods, read the pictures, compare and report."""

@@ -1,4 +1,4 @@
-"""A CLIP model (Radford et al. 2021) for measuring: how alike two pictures are, and a picture and a text."""
+"""A CLIP model (Radford et al. 2021), to compare pictures with each other and with texts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Clip:
     def __init__(self, source: str, device: Any) -> None:
         """
         Raises:
-            OSError: where there is no such model.
+            OSError: the model cannot be found.
         """
         self.model: Any = CLIPModel.from_pretrained(source, use_safetensors=True).eval().to(device)
         self.processor: Any = CLIPImageProcessor.from_pretrained(source)
@@ -27,20 +27,20 @@ class Clip:
         self.device = device
 
     @torch.no_grad()
-    def read(self, images: Sequence[Image.Image]) -> Floats:
-        """Unit vectors, (n, width)."""
+    def embed(self, images: Sequence[Image.Image]) -> Floats:
+        """One unit vector per picture, (n, width)."""
         rgb = [image.convert("RGB") for image in images]
         pixels = self.processor(images=rgb, return_tensors="pt").to(self.device)
         vectors = self.model.visual_projection(self.model.vision_model(**pixels).pooler_output)
         return _array(vectors)
 
     @torch.no_grad()
-    def scores(self, readings: Sequence[Floats], texts: Sequence[str]) -> list[float]:
-        """max(0, cosine) of pictures that were read with their texts, in [0, 1]: the CLIP score (Hessel et al. 2021)
-        without its factor."""
-        told = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt").to(self.device)
-        vectors = _array(self.model.text_projection(self.model.text_model(**told).pooler_output))
-        return [min(1.0, max(0.0, float(one @ other))) for one, other in zip(readings, vectors, strict=True)]
+    def scores(self, embedded: Sequence[Floats], texts: Sequence[str]) -> list[float]:
+        """max(0, cosine) of embedded pictures with their texts, in [0, 1]: the CLIP score (Hessel et al. 2021) without
+        its factor."""
+        tokens = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt").to(self.device)
+        vectors = _array(self.model.text_projection(self.model.text_model(**tokens).pooler_output))
+        return [min(1.0, max(0.0, float(one @ other))) for one, other in zip(embedded, vectors, strict=True)]
 
 
 def _array(vectors: torch.Tensor) -> Floats:

@@ -1,8 +1,8 @@
-"""A model that has unlearned a concept, for comparison: `python -m evaluation.image.esd "a gun" --output out/no-gun`.
+"""Make a model unlearn a concept, for comparison: `python -m evaluation.image.esd "a gun" --output out/no-gun`.
 
 Erased Stable Diffusion (Gandikota et al. 2023, arXiv 2303.07345), variant ESD-x: the cross-attention learns to predict
-v(∅) - η · (v*(c) - v*(∅)) for the concept c, where v* is the model as it was. What it is shown are its own half-drawn
-pictures of c. `propriety evaluate image --erased FOLDER` draws with it beside the other methods.
+v(∅) - η · (v*(c) - v*(∅)) for the concept c, where v* is the original model. The training data are the model's own
+half-drawn pictures of c. `propriety evaluate image --erased FOLDER` compares the result with the other methods.
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ from tqdm import tqdm
 
 
 def erase(pipe: Any, concepts: list[str], *, iterations: int, rate: float, eta: float, batch: int, seed: int) -> None:
-    """Fine-tunes the pipeline's U-Net in place.
+    """Fine-tune the pipeline's U-Net in place.
 
     Args:
         pipe: a Stable Diffusion pipeline in float32.
-        concepts: phrases for what is erased; each row of a batch takes one.
-        eta: η, how strongly the model is guided away, 1 in the paper.
+        concepts: phrases for what is erased; each row of a batch takes a random one.
+        iterations: steps of the optimiser.
+        rate: learning rate.
+        eta: η, how strongly the model is guided away; 1 in the paper.
+        batch: half-drawn pictures per step.
     """
     torch.manual_seed(seed)
     rng = random.Random(seed)
     frozen = copy.deepcopy(pipe.unet).requires_grad_(False)
     pipe.unet.requires_grad_(False)
-    learned = [p.requires_grad_(True) for name, p in pipe.unet.named_parameters() if "attn2" in name]
-    optimiser = torch.optim.Adam(learned, lr=rate)
+    trained = [p.requires_grad_(True) for name, p in pipe.unet.named_parameters() if "attn2" in name]
+    optimiser = torch.optim.Adam(trained, lr=rate)
     nothing = _encoded(pipe, [""] * batch)
     for _ in tqdm(range(iterations), desc="erasing"):
         concept = _encoded(pipe, rng.choices(concepts, k=batch))
@@ -48,15 +51,15 @@ def erase(pipe: Any, concepts: list[str], *, iterations: int, rate: float, eta: 
 
 @torch.no_grad()
 def _half_drawn(pipe: Any, concept: Tensor, nothing: Tensor, rng: random.Random) -> tuple[Tensor, Tensor]:
-    """Latents of the concept after some of the sampler's steps, and the timestep that comes next."""
+    """Latents of the concept after a random number of the sampler's steps, and the next timestep."""
     steps, scheduler, config = 10, pipe.scheduler, pipe.unet.config
     scheduler.set_timesteps(steps, device=concept.device)
     shape = (len(concept), config.in_channels, config.sample_size, config.sample_size)
     latents = torch.randn(shape, device=concept.device) * scheduler.init_noise_sigma
     until = rng.randrange(steps)
     for time in scheduler.timesteps[:until]:
-        there, here = pipe.unet(torch.cat([latents] * 2), time, torch.cat([nothing, concept])).sample.chunk(2)
-        latents = scheduler.step(there + 3 * (here - there), time, latents).prev_sample
+        plain, guided = pipe.unet(torch.cat([latents] * 2), time, torch.cat([nothing, concept])).sample.chunk(2)
+        latents = scheduler.step(plain + 3 * (guided - plain), time, latents).prev_sample
     return latents, scheduler.timesteps[until]
 
 
@@ -69,17 +72,17 @@ def _encoded(pipe: Any, texts: list[str]) -> Tensor:
 
 
 def main(
-    concepts: Annotated[list[str], typer.Argument(help="What to erase, in one or more wordings.")],
-    output: Annotated[Path, typer.Option(file_okay=False, help="Where the model is written.")],
-    model: Annotated[str, typer.Option(help="'demo', or a Stable Diffusion model: a folder or a hub id.")] = "demo",
+    concepts: Annotated[list[str], typer.Argument(help="What to erase, in one or more phrases.")],
+    output: Annotated[Path, typer.Option(file_okay=False, help="Folder to write the model to.")],
+    model: Annotated[str, typer.Option(help="`demo`, or a Stable Diffusion model: a folder or a hub id.")] = "demo",
     iterations: Annotated[int, typer.Option(min=1, help="Steps of the optimiser.")] = 300,
     rate: Annotated[float, typer.Option(help="Learning rate.")] = 1e-4,
     eta: Annotated[float, typer.Option(min=0, help="η, how strongly the model is guided away.")] = 1.0,
-    batch: Annotated[int, typer.Option(min=1, help="Half-drawn pictures a step.")] = 8,
-    seed: Annotated[int, typer.Option(help="Of noise and order.")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Half-drawn pictures per step.")] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of noise and order.")] = 0,
 ) -> None:
-    """Erase a concept from a copy of a model."""
-    from generator.pipeline import load
+    """Write a copy of a model from which a concept is erased."""
+    from generator.models import load
 
     pipe = load(model).to(torch.float32)
     erase(pipe, concepts, iterations=iterations, rate=rate, eta=eta, batch=batch, seed=seed)

@@ -1,6 +1,6 @@
-"""The same prompts in several places, judged, rewritten and drawn with one seed: `python -m evaluation.image.grid`.
+"""The README's picture: prompts drawn for several locales with one seed. `python -m evaluation.image.grid`
 
-The first column is what the generator draws with no policy; the others are what Propriety lets be drawn.
+The first column shows what the generator draws without a policy, the others what Propriety allows to be drawn.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ from typing import Annotated, NamedTuple
 import typer
 from PIL import Image, ImageDraw, ImageFont
 
-from agent.moderator import Moderator
-from agent.settings import Settings
-from generator.pipeline import draw, load
+from agent.terminal.loading import load_moderator, read_settings
+from generator.models import load
+from generator.pipeline import draw
 from propriety.drawing import DrawRequest
 from propriety.verdict import ChatMessage, Status, Verdict
 
@@ -30,7 +30,7 @@ COLOURS = {"no policy": GREY, "allow": (28, 120, 66), "rewrite": (176, 96, 0), "
 
 
 class Cell(NamedTuple):
-    """One picture of the grid, or None where nothing is drawn, and what stands under it."""
+    """A picture, None if nothing is drawn, and its caption: the action and a text."""
 
     picture: Image.Image | None
     action: str
@@ -38,7 +38,7 @@ class Cell(NamedTuple):
 
 
 def lay_out(headings: list[str], rows: list[list[Cell]]) -> Image.Image:
-    """The cells as a table, one heading above each column."""
+    """The cells as a table, with a heading above each column."""
     width = len(headings) * (SIDE + MARGIN) + MARGIN
     height = HEADING + len(rows) * (SIDE + CAPTION) + MARGIN
     sheet = Image.new("RGB", (width, height), PAPER)
@@ -59,33 +59,33 @@ def lay_out(headings: list[str], rows: list[list[Cell]]) -> Image.Image:
 
 
 def main(
-    output: Annotated[Path, typer.Option(dir_okay=False, help="Where the PNG goes.")] = Path("docs/grid.png"),
-    prompt: Annotated[list[str] | None, typer.Option(help="Instead of the three of the README. Repeatable.")] = None,
-    locale: Annotated[list[str] | None, typer.Option(help="Instead of fr-FR and ar-SA. Repeatable.")] = None,
-    model: Annotated[str, typer.Option(help="'demo', a folder in diffusers' layout, or a hub id.")] = "demo",
-    seed: Annotated[int, typer.Option(min=0, help="Of every picture.")] = 7,
+    output: Annotated[Path, typer.Option(dir_okay=False, help="PNG file to write.")] = Path("docs/grid.png"),
+    prompt: Annotated[list[str] | None, typer.Option(help="Prompt instead of the README's three. Repeatable.")] = None,
+    locale: Annotated[list[str] | None, typer.Option(help="Locale instead of fr-FR and ar-SA. Repeatable.")] = None,
+    model: Annotated[str, typer.Option(help="`demo`, a folder in diffusers' layout, or a hub id.")] = "demo",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every picture.")] = 7,
 ) -> None:
-    """Draw the grid; needs the LLM at the address that the settings name, and says where it did not answer."""
+    """Draw the grid. Needs the LLM of the settings, and reports the prompts for which it was unavailable."""
     prompts, locales = prompt or list(PROMPTS), locale or list(LOCALES)
-    moderator, pipe = Moderator(Settings()), load(model)
+    moderator, pipe = load_moderator(read_settings()), load(model)
 
-    async def judged() -> list[list[Verdict]]:
+    async def judge_all() -> list[list[Verdict]]:
         return [
             [await moderator.moderate([ChatMessage(role="user", content=text)], place) for place in locales]
             for text in prompts
         ]
 
-    def drawn(request: DrawRequest) -> Image.Image:
+    def draw_one(request: DrawRequest) -> Image.Image:
         return draw(pipe, [request])[0].image
 
     rows = []
-    for text, verdicts in zip(prompts, asyncio.run(judged()), strict=True):
-        cells = [Cell(drawn(DrawRequest(prompt=text, seed=seed)), "no policy", text)]
+    for text, verdicts in zip(prompts, asyncio.run(judge_all()), strict=True):
+        cells = [Cell(draw_one(DrawRequest(prompt=text, seed=seed)), "no policy", text)]
         for verdict in verdicts:
             picture = None
             if verdict.safe_prompt is not None:
                 knobs = verdict.model_dump(include={"prompt", "safe_prompt", "wxi", "tau_gc"})
-                picture = drawn(DrawRequest(seed=seed, **knobs))
+                picture = draw_one(DrawRequest(seed=seed, **knobs))
             cells.append(Cell(picture, verdict.action.value, verdict.safe_prompt or verdict.message or ""))
             if verdict.status is not Status.OK:
                 typer.echo(f"{verdict.locale}, {text!r}: {verdict.status.value}; is the LLM running?", err=True)

@@ -1,4 +1,4 @@
-"""The report as one HTML file: the blocks of the Markdown one, and curves and pictures inside."""
+"""Parts of the HTML report: blocks as in Markdown, curves, and pictures, all in one file."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from io import BytesIO
 
 from PIL import Image
 
+from evaluation.image.blocks import Block, Heading, Items, Table
 from evaluation.image.curves import colour_of, curves
 from evaluation.image.figures import Figures
-from evaluation.image.text import Block, Heading, Items, Table
 
 STYLE = (
     "body{font:14px/1.4 system-ui,sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:12px}"
@@ -20,9 +20,9 @@ STYLE = (
     ".pictures th[scope]{top:auto;left:0;z-index:1;min-width:22em;background:#fff;vertical-align:middle}"
     "img{display:block;image-rendering:pixelated}summary{cursor:pointer}.key b{margin-right:1em}"
 )
-SIDE = 72  # of a picture, in pixels at most
+MAX_SIDE = 72  # pixels of a picture
 Knobs = tuple[str, float, float]
-"""Sampler and variant of a dual latent, w_ξ, τ_gc."""
+"""Sampler and variant of a dual latent; its w_ξ; its τ_gc."""
 
 
 def page(title: str, parts: Sequence[str]) -> str:
@@ -48,27 +48,32 @@ def folded(summary: str, inside: str) -> str:
 
 
 def charts(lines: Sequence[Figures], knobs: Mapping[str, Knobs]) -> str:
-    """Of one category: for each sampler and variant a row of curves, what is inappropriate and what is kept."""
+    """One row of curves per sampler and variant: the share that is inappropriate, and each measure kept.
+
+    Args:
+        lines: the figures of one category.
+        knobs: of the dual latents, by method; other methods have no curves.
+    """
     groups: dict[str, dict[float, list[tuple[float, Figures]]]] = {}
     for line in lines:
         if line.method in knobs:
-            how, wxi, tau_gc = knobs[line.method]
-            groups.setdefault(how, {}).setdefault(wxi, []).append((tau_gc, line))
+            group, wxi, tau_gc = knobs[line.method]
+            groups.setdefault(group, {}).setdefault(wxi, []).append((tau_gc, line))
     rows = []
-    for how, by_weight in groups.items():
-        ordered = {wxi: sorted(points, key=lambda point: point[0]) for wxi, points in sorted(by_weight.items())}
+    for group, by_wxi in groups.items():
+        ordered = {wxi: sorted(points, key=lambda point: point[0]) for wxi, points in sorted(by_wxi.items())}
         unsafe = {wxi: [(tau, line.inappropriate) for tau, line in points] for wxi, points in ordered.items()}
-        drawn = [curves("inappropriate", unsafe)]
+        svgs = [curves("inappropriate", unsafe)]
         for name in lines[0].kept:
             kept = {wxi: [(tau, line.kept[name]) for tau, line in points] for wxi, points in ordered.items()}
-            drawn.append(curves(f"{name} kept", kept))
+            svgs.append(curves(f"{name} kept", kept))
         key = "".join(f'<b style="color:{colour_of(i)}">w_ξ = {wxi:g}</b>' for i, wxi in enumerate(ordered))
-        rows.append(f'<p class="key">{escape(how)}: {key}</p>\n<div>{"".join(drawn)}</div>\n')
+        rows.append(f'<p class="key">{escape(group)}: {key}</p>\n<div>{"".join(svgs)}</div>\n')
     return "".join(rows)
 
 
 def pictures(heads: Sequence[str], rows: Mapping[str, Sequence[Image.Image | None]]) -> str:
-    """A row for each prompt and a column for each method; empty where nothing is drawn."""
+    """One row per prompt and one column per method; a cell is empty if nothing is drawn."""
     columns = "".join(f"<th>{escape(head)}</th>" for head in ["", *heads])
     lines = []
     for name, images in rows.items():
@@ -82,6 +87,6 @@ def _image(image: Image.Image | None) -> str:
         return ""
     file = BytesIO()
     small = image.copy()
-    small.thumbnail((SIDE, SIDE))
+    small.thumbnail((MAX_SIDE, MAX_SIDE))
     small.save(file, "PNG")
-    return f'<img width="{SIDE}" alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
+    return f'<img width="{MAX_SIDE}" alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'

@@ -1,4 +1,4 @@
-"""The constants are fitted on what the real detectors make of a labelled set."""
+"""Constants are fitted on the real detectors' readings of labelled sets."""
 
 import json
 import re
@@ -25,18 +25,18 @@ def data(tmp_path: Path, data_dir: Path, llm_url: str, monkeypatch: pytest.Monke
 
 
 def calibrate(*arguments: object) -> str:
-    """In a process of its own, since LangChain's HTTP clients stay in the first event loop that uses them."""
+    """In its own process, because LangChain's HTTP clients stay in the first event loop that uses them."""
     command = [sys.executable, "-m", "evaluation.calibrate", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=True).stdout
 
 
-def test_constants_are_printed_with_their_calibration_error_and_a_second_run_judges_nothing_anew(data: Path) -> None:
+def test_constants_are_printed_with_their_calibration_error_and_a_second_run_judges_nothing_again(data: Path) -> None:
     kept = data / "kept.jsonl"
     first = calibrate("--data", data, "--set", "one", "--set", "two", "--output", kept)
     rows = [line.split("|")[1:-1] for line in first.splitlines() if re.match(r"\| \d", line)]
     assert len(rows) == 7
     assert all(0 <= float(row[5]) <= 1 for row in rows)
-    assert all(float(row[1]) > 0 for row in rows), "the judge's answer counts for what it says"
+    assert all(float(row[1]) > 0 for row in rows), "the judge has a positive weight"
     before = kept.read_bytes()
     assert before.count(b"\n") == 12
     assert calibrate("--data", data, "--set", "one", "--set", "two", "--output", kept) == first

@@ -1,4 +1,4 @@
-"""Rewriting is measured on what the moderator really rewrites."""
+"""Rewriting is measured on the rows that the moderator really rewrites."""
 
 import json
 import os
@@ -14,12 +14,10 @@ ROWS = [
 ]
 
 
-def test_the_shares_are_of_the_unsafe_rows_that_the_policy_rewrites(
-    tmp_path: Path, data_dir: Path, llm_url: str
-) -> None:
+def test_shares_are_of_the_unsafe_rows_that_the_policy_rewrites(tmp_path: Path, data_dir: Path, llm_url: str) -> None:
     lines = [json.dumps({"id": i, "text": text, "label": label}) for i, (text, label) in enumerate(ROWS)]
     (tmp_path / "drinks.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    # In a process of its own, since LangChain's HTTP clients stay in the first event loop that uses them.
+    # In its own process, because LangChain's HTTP clients stay in the first event loop that uses them.
     command = [sys.executable, "-m", "evaluation.rewriting", "--data", str(tmp_path), "--set", "drinks"]
     environment = {
         **os.environ,

@@ -1,4 +1,4 @@
-"""The distance of two heaps of pictures, by a network that answers with three of their numbers."""
+"""FID with a tiny network that returns three numbers per picture."""
 
 import warnings
 from pathlib import Path
@@ -25,7 +25,7 @@ def grey(level: int, side: int = 8) -> Image.Image:
 
 @pytest.fixture
 def network(tmp_path: Path) -> Path:
-    with warnings.catch_warnings():  # newer versions of torch say that TorchScript is old
+    with warnings.catch_warnings():  # newer versions of torch deprecate TorchScript
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.script(Means()).save(str(tmp_path / "inception.pt"))
     return tmp_path / "inception.pt"
@@ -40,21 +40,21 @@ def reference(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_reference_is_at_no_distance_from_itself_and_others_at_their_means(network, reference):
+def test_the_distance_is_zero_for_the_reference_and_grows_with_the_difference_of_means(network, reference):
     fid = Fid(network, reference, "cpu")
     assert fid.distance([grey(level) for level in (10, 20, 30)]) == pytest.approx(0, abs=1e-3)
     assert fid.distance([grey(level) for level in (15, 25, 35)]) == pytest.approx(3 * 5**2, rel=1e-3)
 
 
-def test_a_wider_spread_counts_too(network, reference):
+def test_a_wider_spread_adds_to_the_distance(network, reference):
     spread, own = np.var([0, 20, 40], ddof=1), np.var([10, 20, 30], ddof=1)
     expected = 3 * (spread + own) - 2 * 3 * np.sqrt(spread * own)
     assert Fid(network, reference, "cpu").distance(map(grey, (0, 20, 40))) == pytest.approx(expected, rel=1e-3)
 
 
-def test_what_is_no_network_or_too_small_a_reference_is_refused(tmp_path, network):
-    with pytest.raises(OSError, match="two or more"):
+def test_an_invalid_network_or_a_small_reference_raises_an_error(tmp_path, network):
+    with pytest.raises(OSError, match="at least two"):
         Fid(network, tmp_path / "nowhere", "cpu")
-    (tmp_path / "text.pt").write_text("no network")
-    with pytest.raises(OSError, match="is no TorchScript network"):
+    (tmp_path / "text.pt").write_text("not a network")
+    with pytest.raises(OSError, match="is not a TorchScript network"):
         Fid(tmp_path / "text.pt", tmp_path, "cpu")

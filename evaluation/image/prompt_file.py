@@ -1,9 +1,9 @@
-"""Prompt files of image benchmarks: one CSV row says what is drawn, and with which seed, guidance and size.
+"""Prompt files of image benchmarks: each CSV row is a prompt with its seed, guidance and size.
 
-I2P (Schramowski et al. 2023, arXiv 2211.05105) is about in two schemas. Its authors' columns are `prompt`,
-`categories`, `sd_seed`, `sd_guidance_scale`, `sd_image_width`, `sd_image_height`; the erasure papers' (ESD's
-unsafe-prompts4703.csv) has `case_number`, `evaluation_seed` and `evaluation_guidance` instead. Files of one's own may
-say `id`, `seed`, `guidance`, `width`, `height`, and bring a `safe_prompt`. Only `prompt` is needed.
+I2P (Schramowski et al. 2023, arXiv 2211.05105) exists in two schemas. Its authors' columns are `prompt`, `categories`,
+`sd_seed`, `sd_guidance_scale`, `sd_image_width`, `sd_image_height`. The erasure papers' file (ESD's
+unsafe-prompts4703.csv) has `case_number`, `evaluation_seed` and `evaluation_guidance` instead. Other files may use
+`id`, `seed`, `guidance`, `width`, `height` and `safe_prompt`. Only `prompt` is required.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from propriety.drawing import Prompt, Side
 
 
-class RowsError(ValueError):
-    """A prompt file, with its line, or a part of one that cannot be read."""
+class PromptFileError(ValueError):
+    """A prompt file or a shard of it cannot be used; the message names the line."""
 
 
 def _split(text: object) -> object:
@@ -27,7 +27,7 @@ def _split(text: object) -> object:
 
 
 class Row(BaseModel):
-    """One row; what a file leaves out, or empty, is the model's own. Other columns are passed over."""
+    """One row. For a missing or empty value, the model's own is used. Other columns are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -49,10 +49,10 @@ class Row(BaseModel):
 
 
 def read_rows(path: Path) -> tuple[list[Row], bool]:
-    """The rows of a CSV file, and whether it has a column `safe_prompt`. Rows without an id are known by their line.
+    """The rows of a CSV file, and whether it has a column `safe_prompt`. Rows without an id get their line number.
 
     Raises:
-        RowsError: for a row that cannot be drawn, an id that is there twice, or no rows at all.
+        PromptFileError: a row cannot be drawn, an id occurs twice, or the file has no rows.
     """
     rows: list[Row] = []
     seen: set[str] = set()
@@ -65,27 +65,27 @@ def read_rows(path: Path) -> tuple[list[Row], bool]:
                     row = Row.model_validate(filled | {"line": str(reader.line_num)})
                 except ValidationError as error:
                     first = error.errors(include_url=False, include_input=False)[0]
-                    raise RowsError(f"{path}:{reader.line_num}: {first['loc'][0]}: {first['msg']}") from None
+                    raise PromptFileError(f"{path}:{reader.line_num}: {first['loc'][0]}: {first['msg']}") from None
                 if row.id in seen:
-                    raise RowsError(
-                        f"{path}:{reader.line_num}: the id {row.id!r} is there already; each row needs its own"
+                    raise PromptFileError(
+                        f"{path}:{reader.line_num}: the id {row.id!r} occurs twice; give each row its own id"
                     )
                 seen.add(row.id)
                 rows.append(row)
         except (csv.Error, UnicodeDecodeError) as error:
-            raise RowsError(f"{path}: not a CSV file in UTF-8: {error}") from None
+            raise PromptFileError(f"{path}: not a CSV file in UTF-8: {error}") from None
     if not rows:
-        raise RowsError(f"{path} has no rows")
+        raise PromptFileError(f"{path} has no rows")
     return rows, "safe_prompt" in (reader.fieldnames or ())
 
 
-def sharded(rows: Sequence[Row], shard: str) -> list[Row]:
-    """The rows of shard "i/n": every n-th, from the i-th on.
+def shard_of(rows: Sequence[Row], shard: str) -> list[Row]:
+    """The rows of shard "i/n": every n-th row, starting with the i-th.
 
     Raises:
-        RowsError: unless 1 ≤ i ≤ n.
+        PromptFileError: not of this form, or i is not between 1 and n.
     """
     index, slash, count = shard.partition("/")
     if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-        raise RowsError(f"a shard is written like 2/8, not {shard}")
+        raise PromptFileError(f"{shard} is not a shard; write I/N with 1 ≤ I ≤ N, like 2/8")
     return list(rows[int(index) - 1 :: int(count)])

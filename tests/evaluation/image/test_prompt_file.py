@@ -1,10 +1,10 @@
-"""CSV files in both schemas of I2P and in one's own, and what is refused in them."""
+"""Prompt files in both schemas of I2P and in others, and the errors for invalid ones."""
 
 from pathlib import Path
 
 import pytest
 
-from evaluation.image.rows import Row, RowsError, read_rows, sharded
+from evaluation.image.prompt_file import PromptFileError, Row, read_rows, shard_of
 
 AUTHORS = """prompt,categories,hard,lexica_url,sd_seed,sd_guidance_scale,sd_image_width,sd_image_height,sd_model
 "a knife, on a table","violence, self-harm",0,https://example.org/1,4261553411,13,512,704,sd-v1-4
@@ -21,9 +21,9 @@ def read(folder: Path, text: str) -> tuple[list[Row], bool]:
 
 
 @pytest.mark.parametrize(("text", "name"), [(AUTHORS, "2"), (ERASURE, "30")], ids=["its authors'", "erasure papers'"])
-def test_both_schemas_of_i2p_say_the_same(tmp_path, text, name):
-    rows, prepared = read(tmp_path, text)
-    assert not prepared
+def test_both_schemas_of_i2p_give_the_same_row(tmp_path, text, name):
+    rows, has_safe_prompts = read(tmp_path, text)
+    assert not has_safe_prompts
     assert rows[0] == Row.model_validate(
         {
             "id": name,
@@ -37,9 +37,9 @@ def test_both_schemas_of_i2p_say_the_same(tmp_path, text, name):
     )
 
 
-def test_what_is_left_out_is_the_models_own(tmp_path):
-    rows, prepared = read(tmp_path, "\ufeffid,prompt,safe_prompt,seed\na,a knife,a spoon,\nb,a fork,,5\n")
-    assert prepared
+def test_missing_values_are_the_models_own(tmp_path):
+    rows, has_safe_prompts = read(tmp_path, "\ufeffid,prompt,safe_prompt,seed\na,a knife,a spoon,\nb,a fork,,5\n")
+    assert has_safe_prompts
     assert [(row.id, row.safe_prompt, row.seed) for row in rows] == [("a", "a spoon", 0), ("b", None, 5)]
     assert {(row.guidance, row.width, row.height, row.categories) for row in rows} == {(None, None, None, ())}
 
@@ -51,29 +51,29 @@ def test_what_is_left_out_is_the_models_own(tmp_path):
         ("prompt,seed\na knife,-1\n", r":2: seed"),
         ("prompt,evaluation_guidance\na knife,0\n", r":2: .*guidance"),
         ("prompt,sd_image_width\na knife,100\n", r":2: .*width"),
-        ("id,prompt\n1,a knife\n1,a spoon\n", r":3: the id '1' is there already"),
+        ("id,prompt\n1,a knife\n1,a spoon\n", r":3: the id '1' occurs twice"),
         ("prompt\n", "has no rows"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_with_its_line(tmp_path, text, reason):
-    with pytest.raises(RowsError, match=reason):
+def test_an_invalid_row_raises_an_error_with_its_line(tmp_path, text, reason):
+    with pytest.raises(PromptFileError, match=reason):
         read(tmp_path, text)
 
 
-def test_a_file_in_another_encoding_is_refused(tmp_path):
+def test_a_file_in_another_encoding_raises_an_error(tmp_path):
     (tmp_path / "rows.csv").write_bytes("prompt\nein Glas Saft für später\n".encode("latin-1"))
-    with pytest.raises(RowsError, match="UTF-8"):
+    with pytest.raises(PromptFileError, match="UTF-8"):
         read_rows(tmp_path / "rows.csv")
 
 
-def test_shards_divide_the_rows():
+def test_shards_partition_the_rows():
     rows = [Row.model_validate({"id": str(number), "prompt": "a"}) for number in range(7)]
-    parts = [sharded(rows, f"{index}/3") for index in (1, 2, 3)]
+    parts = [shard_of(rows, f"{index}/3") for index in (1, 2, 3)]
     assert sorted((row for part in parts for row in part), key=lambda row: row.id) == rows
     assert [len(part) for part in parts] == [3, 2, 2]
 
 
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "2", "a/b", "-1/3"])
-def test_a_shard_that_is_none_is_refused(shard):
-    with pytest.raises(RowsError, match="like 2/8"):
-        sharded([], shard)
+def test_an_invalid_shard_raises_an_error(shard):
+    with pytest.raises(PromptFileError, match="like 2/8"):
+        shard_of([], shard)

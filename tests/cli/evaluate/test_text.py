@@ -1,4 +1,4 @@
-"""`propriety evaluate text` on made-up sets: figures, marks, resuming, and what is refused."""
+"""`propriety evaluate text` on small sets: table, JSON, messages and exit statuses."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from agent.settings import Settings
+from agent.store.store import Store
 from cli import app
 
 PAIRS = [
@@ -40,17 +42,17 @@ def figures(*arguments: str) -> dict[tuple[str, str | None], dict[str, object]]:
     return {(line["set"], line["lang"]): line for line in json.loads(result.stdout)["figures"]}
 
 
-def test_a_set_is_measured_against_its_own_safe_rows_in_all_and_by_language():
-    found = figures("--set", "pairs")
-    assert list(found) == [("pairs", None), ("pairs", "de"), ("pairs", "en")]
-    whole = found["pairs", None]
+def test_a_set_is_measured_against_its_own_safe_rows_overall_and_by_language():
+    lines = figures("--set", "pairs")
+    assert list(lines) == [("pairs", None), ("pairs", "de"), ("pairs", "en")]
+    whole = lines["pairs", None]
     assert (whole["rows"], whole["unsafe"], whole["safe"], whole["refused"]) == (8, 3, 3, 1)
-    assert found["pairs", "en"]["discrimination"]["roc_auc"]["value"] == 1
+    assert lines["pairs", "en"]["discrimination"]["roc_auc"]["value"] == 1
     assert set(whole["flagged"]) == {"unsafe", "safe", "contested"}
     assert whole["benign"] == []
 
 
-def test_unsafe_rows_alone_are_measured_against_benign_sets_and_marked():
+def test_a_set_without_safe_rows_is_measured_against_benign_sets_and_marked():
     alone = figures("--set", "attacks")["attacks", None]
     assert alone["discrimination"] is None
     pooled = figures("--set", "attacks", "--benign", "captions")
@@ -62,68 +64,37 @@ def test_unsafe_rows_alone_are_measured_against_benign_sets_and_marked():
     assert "† against the safe rows of captions" in printed
 
 
-def test_the_table_says_what_was_sampled_and_what_was_left_out():
+def test_notes_say_what_was_sampled_and_what_was_left_out():
     printed = run("--limit", "1", "--seed", "5").output
-    assert "At most 1 rows of each set and label, drawn with seed 5." in printed
+    assert "At most 1 rows of each set and label, sampled with seed 5." in printed
     assert "name a set of benign prompts with --benign" in printed
     assert "1 rows are left out" in run().output
 
 
-def test_scores_are_kept_and_not_made_again():
-    kept = ("--output", "scores.jsonl")
-    first = figures(*kept)
-    lines = Path("scores.jsonl").read_bytes().splitlines(keepends=True)
-    assert len(lines) == len(PAIRS) + len(ATTACKS) + len(CAPTIONS)
-    Path("scores.jsonl").write_bytes(b"".join(lines[:5]) + lines[5][:20])
-    assert figures(*kept) == first
-    assert sorted(Path("scores.jsonl").read_bytes().splitlines(keepends=True)) == sorted(lines)
-
-
-@pytest.mark.parametrize(
-    "change", [("--locale", "ar-SA"), ("--detector", "cascade")], ids=["another policy", "another detector"]
-)
-def test_scores_made_another_way_are_not_mixed(change):
-    run("--set", "captions", "--output", "scores.jsonl")
-    result = run("--set", "captions", "--output", "scores.jsonl", *change)
-    assert result.exit_code == 2
-    assert "its lines are by" in result.stderr
-
-
-def test_scores_under_an_edited_concept_bank_are_not_mixed(workplace):
-    run("--set", "captions", "--output", "scores.jsonl")
-    with (workplace.parent / "policies" / "concepts" / "shared.yaml").open("a") as bank:
-        bank.write("# edited\n")
-    assert run("--set", "captions", "--output", "scores.jsonl").exit_code == 2
-
-
-def test_without_the_llm_the_rows_that_lacked_it_are_counted():
+def test_rows_scored_without_the_llm_are_counted():
     result = run("--set", "captions", "--detector", "llm")
     assert result.exit_code == 0
     assert "2 of 2 rows were scored without the LLM" in result.stderr
 
 
-def test_nothing_goes_into_the_decision_log():
-    run()
-    from agent.settings import Settings
-    from agent.store.decisions import DecisionLog
-
-    log = DecisionLog(Settings())
-    assert log.recent(1) == []
-    log.close()
+def test_nothing_is_written_to_the_decision_log():
+    run("--set", "captions")
+    with Store(Settings()) as store:
+        assert store.decisions.recent(1) == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--set", "nowhere"), "there is no nowhere.jsonl"),
-        (("--benign", "nowhere"), "there is no nowhere.jsonl"),
+        (("--set", "nowhere"), "sets has no nowhere.jsonl"),
+        (("--benign", "nowhere"), "sets has no nowhere.jsonl"),
         (("--locale", "zz-ZZ"), "zz-ZZ"),
-        (("--output", "no/scores.jsonl"), "there is no folder"),
-        (("--output", "sets/pairs.jsonl"), "not a line that this command writes"),
+        (("--output", "no/scores.jsonl"), "does not exist"),
+        (("--output", "sets/pairs.jsonl"), "name another file"),
         (("--limit", "0"), "--limit"),
     ],
 )
-def test_what_cannot_be_measured_ends_with_2(arguments, reason):
+def test_invalid_arguments_and_files_exit_with_2(arguments, reason):
     before = Path("sets/pairs.jsonl").read_bytes()
     result = run(*arguments)
     assert result.exit_code == 2
