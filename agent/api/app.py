@@ -58,6 +58,7 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
         settings = Settings()
         configure_logs(settings.log_format, settings.log_prompts)
         moderator = open_moderator(settings)
+        moderator.model.connect()
     settings, store = moderator.settings, moderator.store
     try_writing(store.database)
     app = FastAPI(

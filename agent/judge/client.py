@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from agent.judge.errors import LLMUnavailableError
+from agent.settings import is_loopback
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -28,11 +33,32 @@ class ChatModel:
 
     @cached_property
     def connected(self) -> ChatOpenAI:
-        """The model itself; a server calls this at its start, so that no request waits for the import."""
+        """The model itself."""
         from agent.judge.chat_model import chat_model
 
         return chat_model(self._settings)
 
+    def connect(self) -> None:
+        """Import and connect now. A server does so at its start, so that no request waits for it."""
+        _ = self.connected
+
     def bind(self, **options: Any) -> Runnable[Any, AIMessage]:
-        """The model with options for one call, such as `max_tokens`."""
+        """The model with options for one call, such as `max_tokens`.
+
+        Raises:
+            LLMUnavailableError: nothing listens at an address of this machine. Then nothing is imported either.
+        """
+        if "connected" not in vars(self):
+            _check_listening(self._settings.llm_base_url)
         return self.connected.bind(**options)
+
+
+def _check_listening(url: str) -> None:
+    """Refuse an address of this machine at which nothing listens. Other machines are not asked, since that may take
+    long."""
+    address = urlsplit(url)
+    if address.hostname and (address.hostname == "localhost" or is_loopback(address.hostname)):
+        try:
+            socket.create_connection((address.hostname, address.port or 80), timeout=1).close()
+        except OSError as error:
+            raise LLMUnavailableError(f"no LLM listens at {url}") from error

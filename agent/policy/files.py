@@ -15,7 +15,7 @@ import langcodes
 from pydantic import TypeAdapter, ValidationError
 
 from agent.policy.audience import with_audience
-from agent.policy.concept_bank import topic_names
+from agent.policy.concept_bank import ConceptBank, topic_names
 from agent.policy.inherit import Written, lineage, resolve
 from agent.policy.model import BASE, DisabledRule, Policy, PolicyFile
 from agent.policy.source import PolicyError, Source, read_yaml
@@ -23,7 +23,7 @@ from agent.policy.source import PolicyError, Source, read_yaml
 AUDIENCES = "audience"
 
 
-def load_policies(directory: Path, instead: Path | None = None) -> dict[str, Policy]:
+def load_policies(directory: Path, instead: Path | None = None, bank: ConceptBank | None = None) -> dict[str, Policy]:
     """Every policy of a folder, resolved, by locale; and each of them with each audience laid over it.
 
     `audience/children.yaml` over `de-DE` is `de-DE-x-children`. An audience only adds: its rules are laid over the
@@ -32,6 +32,7 @@ def load_policies(directory: Path, instead: Path | None = None) -> dict[str, Pol
     Args:
         directory: the folder.
         instead: a file that replaces the folder's own file for its locale, or adds a locale.
+        bank: the folder's concept bank, if the caller has read it.
 
     Raises:
         PolicyError: the first file that is wrong; none is served then.
@@ -42,7 +43,7 @@ def load_policies(directory: Path, instead: Path | None = None) -> dict[str, Pol
     for audience in audiences:
         lineages |= {with_audience(locale, audience.file.locale): [audience, *lineages[locale]] for locale in places}
     policies = {locale: resolve(locale, files) for locale, files in lineages.items()}
-    if topics := topic_names(directory):
+    if topics := set(bank.topics) if bank else topic_names(directory):
         for locale, policy in policies.items():
             _check_topics(policy, topics, lineages[locale][0].source)
     return policies

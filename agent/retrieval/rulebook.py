@@ -36,8 +36,8 @@ class Rulebook:
         Raises:
             PolicyError: a file is wrong; with file, line and what was expected.
         """
-        self.policies = instead or load_policies(directory)
         bank = load_bank(directory)
+        self.policies = instead or load_policies(directory, bank=bank)
         examples = [row for policy in self.policies.values() for row in example_rows(policy)]
         with kept_vectors(data_dir, encoder) as vectors:
             self._bank = IndexedBank(bank, encoder, vectors)

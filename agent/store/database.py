@@ -1,4 +1,7 @@
-"""The one database. Alembic, SQLAlchemy's own tool for it, brings the tables up to date without losing a row."""
+"""The one database. Alembic, SQLAlchemy's own tool for it, brings the tables up to date without losing a row.
+
+Alembic is imported only to do that, because it makes every start slower.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,12 @@ from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
+MIGRATIONS = files("agent.store.migrations")
 BEFORE_ALEMBIC = "0001"  # the revision of a database that has a decision log and no revision
 LOCK = 0x50524F50  # PostgreSQL's advisory lock for changing the tables
 AWAY = (OperationalError, InterfaceError, PoolTimeoutError)  # the database is unavailable; the request is fine
@@ -81,13 +80,21 @@ def _open_anew(context: ExceptionContext) -> None:
     context.is_disconnect = isinstance(context.sqlalchemy_exception, OperationalError)
 
 
+def newest_revision() -> str:
+    """This version's revision of the tables: the number at the start of the last migration's file name."""
+    return max(path.name for path in (MIGRATIONS / "versions").iterdir() if path.name.endswith(".py")).partition("_")[0]
+
+
 def _upgrade(engine: Engine) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(files("agent.store.migrations")).replace("%", "%%"))
-    newest = ScriptDirectory.from_config(config).get_current_head()
     with engine.connect() as connection:
-        if _revision(connection) == newest:
+        if _revision(connection) == newest_revision():
             return
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with _alone(engine) as connection:
         config.attributes["connection"] = connection
         try:
@@ -108,7 +115,10 @@ def _write_ahead(engine: Engine) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
 
 
 @contextmanager

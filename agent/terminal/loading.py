@@ -59,8 +59,7 @@ def read_policies(directory: Path | None, instead: Path | None = None) -> dict[s
 
     directory = directory or read_settings().policies_dir
     try:
-        load_bank(directory)
-        return load_policies(directory, instead)
+        return load_policies(directory, instead, load_bank(directory))
     except PolicyError as error:
         fail(error, WRONG)
 

@@ -48,6 +48,15 @@ def test_one_prompt_prints_its_verdict_as_json():
     assert (verdict.action, verdict.policy.locale) == ("allow", "base")
 
 
+def test_a_second_start_without_an_llm_imports_neither_its_client_nor_what_prepares_a_first_start():
+    run(TREE)
+    code = "import sys\nfrom cli import app\ntry: app()\nfinally: print(*sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", code, "moderate", "--json", "--detector", "llm", TREE]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert Verdict.model_validate_json(done.stdout).status is Status.DEGRADED
+    assert {"alembic", "fastapi", "langchain_core", "onnx"}.isdisjoint(done.stderr.split())
+
+
 @pytest.mark.parametrize("arguments", [("",), ("a\x00b",), ("x" * 9000,), ("--locale", "zz-ZZ", TREE), ()])
 def test_a_wrong_argument_or_prompt_ends_with_2(arguments):
     assert run(*arguments).exit_code == 2

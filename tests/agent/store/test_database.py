@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Column, DateTime, MetaData, String, Table, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 import agent.store.conversations
 import agent.store.tenants  # noqa: F401
 from agent.settings import Settings
-from agent.store.database import Base, open_database
+from agent.store.database import MIGRATIONS, Base, newest_revision, open_database
 from agent.store.decisions import DecisionRow
 from agent.store.store import Store
 
@@ -25,6 +26,10 @@ def test_the_migrations_make_the_tables_that_the_code_declares(empty_url: str) -
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
     engine.dispose()
+
+
+def test_the_newest_revision_is_alembic_s_head() -> None:
+    assert newest_revision() == ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
 def test_a_database_from_before_alembic_is_upgraded_and_keeps_its_rows(empty_url: str, verdict) -> None:
