@@ -1,1 +1,1 @@
-"""From what was sent to what is judged: a chat becomes one prompt, obfuscation is undone."""
+"""From the request to the text that is judged: a chat becomes one prompt, and its obfuscation is undone."""

@@ -1,7 +1,7 @@
-"""Chat in, image prompt out: the last user turn, read in the light of the user turns that it depends on.
+"""Chat in, image prompt out: the last user turn, together with the user turns that it depends on.
 
-What the composition leaves out is not drawn either, since the generator draws the composed prompt and nothing else: a
-turn left out costs the user's intent, never safety.
+The generator draws the composed prompt and nothing else. A turn that is left out is not drawn either, so a mistake here
+costs the user's intent, never safety.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONNECTIVE = re.compile(
     r"can you|could you|would you)\b[\s,.!:;-]*)+",
     re.IGNORECASE,
 )
-# An edit of what is there: "make it bloodier", "let her hold a glass", "same but at night", "bloodier".
+# An edit of the picture: "make it bloodier", "let her hold a glass", "same but at night", "bloodier".
 EDIT = re.compile(
     rf"^(?:(?:draw|make|show|paint|render|generate|create|have|get|do|try|redo)\s+"
     rf"(?:{PRONOUN}|everything|everyone|"
@@ -40,14 +40,14 @@ COMPLETE = re.compile(
     re.IGNORECASE,
 )
 REFERENCE = re.compile(rf"\b{PRONOUN}\b", re.IGNORECASE)
-# How a follow-up begins in languages other than English.
+# First words of a follow-up in languages other than English.
 FOLLOW_UP = re.compile(
     r"^(?:(?:jetzt|nun|und|aber|mach|füge|maintenant|et|mais|ajoute|ahora|pero|añade|agora|mas|adicione|ora|ma|aggiungi|"
     r"теперь|а|и|но|добавь|сделай|şimdi|ama|ekle|الآن|الان|ولكن|أضف|حالا|اما|अब|और|लेकिन|sekarang|tapi|tambahkan)\b|"
     r"现在|現在|再|加|把|改|让|讓|今度|もっと|でも|次|이제|더|그리고|ตอนนี้|เพิ่ม|แต่|ให้)",
     re.IGNORECASE,
 )
-# Asks again for what was refused: "do it anyway", "but only a little", "try that again".
+# A refused request, repeated: "do it anyway", "but only a little", "try that again".
 INSISTS = re.compile(
     r"\b(?:anyway|regardless|again|retry|despite|still|at least|a (?:little|bit)|"
     r"slightly|less|more|why not|come on|do (?:it|that|so)|"
@@ -62,10 +62,10 @@ REFUSAL = re.compile(
     r"抱歉|无法|申し訳|できません|ขออภัย|عذرا|क्षमा|죄송",
     re.IGNORECASE,
 )
-ALONE = 3
-"""A turn of fewer words, with no article or verb of request ("bloodier", "red dress"), is read as a follow-up."""
-SENTENCE = 8
-"""A turn of as many words that refers to nothing describes a picture of its own, whatever its first word."""
+MIN_REQUEST_WORDS = 3
+"""A shorter turn without an article or a verb of request ("bloodier", "red dress") is a follow-up."""
+MIN_SENTENCE_WORDS = 8
+"""A turn this long that refers to nothing is a complete request, whatever its first word."""
 
 
 @dataclass(frozen=True)
@@ -76,42 +76,42 @@ class Turn:
 
 
 class BadPromptError(ValueError):
-    """The prompt is empty, too long, or no text: nothing to judge."""
+    """The prompt is empty, too long or not plain text."""
 
 
 def composed(messages: Sequence[ChatMessage], limit: int) -> str:
-    """The prompt that a chat makes, of at most `limit` characters.
+    """The prompt of a chat, of at most `limit` characters.
 
     Raises:
-        BadPromptError: there is nothing to judge, or it is too long, or no plain text.
+        BadPromptError: the prompt is empty, too long, or has control characters or lone surrogates.
     """
     longest = max((len(message.content) for message in messages), default=0)
     if longest > limit:
-        raise BadPromptError(f"the prompt has {longest} characters, at most {limit} are judged")
+        raise BadPromptError(f"the prompt has {longest} characters; the limit is {limit}")
     try:
         prompt = compose(messages)
     except ValueError:
         raise BadPromptError("the prompt is empty; say what to draw") from None
     if len(prompt) > limit:
-        raise BadPromptError(f"the turns of the chat make {len(prompt)} characters, at most {limit} are judged")
+        raise BadPromptError(f"the chat's turns make a prompt of {len(prompt)} characters; the limit is {limit}")
     if not is_plain(prompt):
         raise BadPromptError("the prompt has control characters or lone surrogates; send plain Unicode text")
     return prompt
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text has neither control characters, but those between words and lines, nor lone surrogates."""
+    """Whether a text has no lone surrogates and no control characters but tabs and line breaks."""
     kinds = ((letter, unicodedata.category(letter)) for letter in text)
     return not any(kind == "Cs" or (kind == "Cc" and letter not in "\t\r\n") for letter, kind in kinds)
 
 
 def compose(messages: Sequence[ChatMessage]) -> str:
-    """One image prompt for a chat: the last complete request of the user and the follow-ups to it, in their order.
+    """One image prompt for a chat: the user's last complete request and the follow-ups to it, in order.
 
-    System, developer and assistant turns are never drawn; an assistant turn only tells whether the user turn before it
-    was refused. A complete request drops all that came before it. A refused request stays as long as follow-ups depend
-    on it; a refused follow-up stays only if the next user turn insists on it. A chat of one user turn is that turn,
-    stripped. Raises ValueError where no user turn has any text.
+    System, developer and assistant turns are never drawn; an assistant turn only shows whether the user turn before it
+    was refused. A complete request replaces everything before it. A refused request stays while follow-ups depend on
+    it; a refused follow-up stays only if the next user turn insists on it. A chat of one user turn is that turn,
+    stripped. Raises ValueError if no user turn has text.
     """
     turns = _user_turns(messages)
     if not turns:
@@ -138,7 +138,7 @@ def _user_turns(messages: Sequence[ChatMessage]) -> list[Turn]:
 
 
 def _is_complete(text: str) -> bool:
-    """Whether the turn describes a picture without the turns before it; in doubt no, so that it is judged with them."""
+    """Whether the turn describes a picture by itself. If in doubt it does not, and is judged with earlier turns."""
     request = CONNECTIVE.sub("", text)
     if not request or EDIT.match(request) or FOLLOW_UP.match(request):
         return False
@@ -152,9 +152,11 @@ def _is_complete(text: str) -> bool:
     if re.match(rf"{PRONOUN}\b", request, re.IGNORECASE):
         return False
     words = re.findall(r"\w+", request)
-    if len(words) >= SENTENCE:
-        return not REFERENCE.search(" ".join(words[: SENTENCE // 2]))
+    if len(words) >= MIN_SENTENCE_WORDS:
+        return not REFERENCE.search(" ".join(words[: MIN_SENTENCE_WORDS // 2]))
     if re.match(r"(?:at|in|on|during|from|under|by|as|to|for)\b", request, re.IGNORECASE) or REFERENCE.search(request):
         return False
-    # Scripts without spaces between words are counted in letters.
-    return len(words) >= ALONE or (not request.isascii() and len(request) >= SENTENCE and len(words) == 1)
+    # Without spaces between words, letters are counted.
+    return len(words) >= MIN_REQUEST_WORDS or (
+        not request.isascii() and len(request) >= MIN_SENTENCE_WORDS and len(words) == 1
+    )

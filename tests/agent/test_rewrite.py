@@ -10,7 +10,7 @@ from agent.judge.errors import LLMUnavailableError
 from agent.moderator import Moderator
 from agent.retrieval.concepts import Concept
 from agent.retrieval.index import Window
-from agent.rewrite import TELLING_WINDOWS, Swap, reworded, rewrite, swaps
+from agent.rewrite import MAX_WINDOWS, Swap, reworded, rewrite, swaps
 from propriety.verdict import Action, Category, ChatMessage, Detector, Severity, Span, Status, Violation
 
 PROMPT = "a woman holding a wine glass on a beach"
@@ -42,7 +42,7 @@ def test_the_stretch_most_alike_comes_first_and_what_tells_nothing_is_left_alone
 def test_only_the_most_telling_stretches_are_swapped_and_each_swap_once() -> None:
     texts = ["a wine glass", "wine glass", "holding a wine", "a wine"]
     found = {"alcohol": [window(text, 0.9 - i / 10, 0.2, JUICE, JUICE) for i, text in enumerate(texts)]}
-    assert swaps(PROMPT, found, ["alcohol"]) == [Swap(text, JUICE) for text in texts[:TELLING_WINDOWS]]
+    assert swaps(PROMPT, found, ["alcohol"]) == [Swap(text, JUICE) for text in texts[:MAX_WINDOWS]]
 
 
 def test_where_no_stretch_tells_the_whole_is_swapped() -> None:
@@ -122,7 +122,7 @@ def test_the_llm_words_the_swap_and_keeps_the_scene(loop: asyncio.Runner, model:
 
 
 def test_a_rewriter_that_is_not_there_is_said_to_be_unavailable(loop: asyncio.Runner, gone: ChatOpenAI) -> None:
-    with pytest.raises(LLMUnavailableError, match="the rewriter cannot be asked"):
+    with pytest.raises(LLMUnavailableError, match="the rewriter is unavailable"):
         loop.run(reworded(gone, PROMPT, Swap("a wine glass", JUICE)))
 
 

@@ -60,7 +60,7 @@ def test_another_backend_without_its_address_is_refused() -> None:
 
 
 def test_a_signing_key_without_its_certificate_is_refused() -> None:
-    with pytest.raises(ValidationError, match="together or not at all"):
+    with pytest.raises(ValidationError, match="must be set together"):
         Settings(signing_key="key.pem")
 
 

@@ -27,6 +27,8 @@ from agent.settings import Settings
 from agent.store.store import Store
 from agent.store.tenants import ANYONE, Tenant
 from propriety.verdict import (
+
+SMALL_POLICIES = Path(__file__).parents[2] / "small_policies"
     Action,
     Category,
     ChatMessage,
@@ -199,7 +201,7 @@ def client(url: str) -> Iterator[openai.OpenAI]:
 def real_url(tmp_path_factory: pytest.TempPathFactory, worker: str, serve: Serve) -> Iterator[str]:
     """The real moderator with two small policies and the neighbours, which need no LLM; there is none to be had."""
     settings = Settings(
-        policies_dir=Path(__file__).parents[2] / "small_policies", data_dir=tmp_path_factory.mktemp("data"), database_url=None,
+        policies_dir=SMALL_POLICIES, data_dir=tmp_path_factory.mktemp("data"), database_url=None,
         detector=None, generator_url=worker, llm_url="http://127.0.0.1:9/v1", encoder="multilingual-e5-small",
     )  # fmt: skip
     yield from serve(create_app(open_moderator(settings)))

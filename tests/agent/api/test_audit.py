@@ -15,6 +15,8 @@ from agent.settings import Settings
 from agent.store.database import open_database
 from agent.store.store import Store
 
+SMALL_POLICIES = Path(__file__).parents[2] / "small_policies"
+
 ANSWERED_FIRST = 30
 
 
@@ -49,7 +51,7 @@ def test_every_answered_decision_outlives_a_kill(start, empty_url: str) -> None:
 
 
 def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
-    settings = Settings(policies_dir=Path(__file__).parents[2] / "small_policies", data_dir=tmp_path, database_url=None)
+    settings = Settings(policies_dir=SMALL_POLICIES, data_dir=tmp_path, database_url=None)
     app = create_app(open_moderator(settings))
     database = open_database(settings.decision_log_url)
     with database.begin() as connection:
@@ -67,7 +69,7 @@ def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
 
 def test_what_is_past_its_retention_is_gone_when_the_api_starts(tmp_path: Path, verdict) -> None:
     settings = Settings(
-        policies_dir=Path(__file__).parents[2] / "small_policies",
+        policies_dir=SMALL_POLICIES,
         data_dir=tmp_path,
         database_url=None,
         retention_days=1e-7,

@@ -10,6 +10,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+SMALL_POLICIES = Path(__file__).parents[2] / "small_policies"
+
 PROGRAM = textwrap.dedent("""
     import asyncio, httpx
     from agent.api.app import create_app
@@ -44,7 +46,7 @@ def test_a_request_is_one_trace_with_no_prompt_in_it_and_llm_and_generator_are_t
 
     for url in serve(app):
         own = {
-            "PROPRIETY_POLICIES_DIR": str(Path(__file__).parents[2] / "small_policies"), "PROPRIETY_DATA_DIR": str(tmp_path),
+            "PROPRIETY_POLICIES_DIR": str(SMALL_POLICIES), "PROPRIETY_DATA_DIR": str(tmp_path),
             "PROPRIETY_LLM_URL": f"{url}/v1", "PROPRIETY_GENERATOR_URL": url, "PROPRIETY_OTLP_ENDPOINT": url,
         }  # fmt: skip
         done = subprocess.run(

@@ -11,7 +11,6 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 
 from agent.judge.chat_model import chat_model
@@ -102,11 +101,11 @@ def test_an_instruction_in_the_prompt_does_not_hide_an_offence(loop: asyncio.Run
 def test_the_conversation_is_the_rule_and_then_finished_turns(policy: Policy) -> None:
     rule = policy.rules_by_id["for_alcohol"]
     system, *turns = conversation(policy, rule)
-    assert isinstance(system, SystemMessage)
+    assert system.role == "system"
     assert f"Rule: {rule.definition}\nAllowed: wine and beer." in str(system.content)
     asked, answers = turns[::2], turns[1::2]
-    assert all(isinstance(message, HumanMessage) for message in asked)
-    assert all(isinstance(message, AIMessage) for message in answers)
+    assert {message.role for message in asked} == {"human"}
+    assert {message.role for message in answers} == {"ai"}
     by_prompt = {
         json.loads(str(question.content))["prompt"]: answer.content
         for question, answer in zip(asked, answers, strict=True)
@@ -208,7 +207,7 @@ def test_an_answer_that_is_none_counts_as_no_server(
 def test_a_server_that_is_not_there_is_said_to_be_unavailable(
     loop: asyncio.Runner, gone: ChatOpenAI, policy: Policy
 ) -> None:
-    with pytest.raises(LLMUnavailableError, match="the judge cannot be asked"):
+    with pytest.raises(LLMUnavailableError, match="the judge is unavailable"):
         loop.run(judge(gone, policy, policy.rules, WINE))
 
 

@@ -55,7 +55,7 @@ def test_lines_and_batches_that_wait_are_bounded_until_they_are_done(
     batches: Batches, work: BatchWork, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = batches.create("acme", sent(files), "/v1/moderations", None)
-    with pytest.raises(BulkError, match="1 batches of yours wait with 3 lines") as refused:
+    with pytest.raises(BulkError, match="1 unfinished batches with 3 lines to do") as refused:
         batches.create("acme", sent(files), "/v1/moderations", None)
     assert refused.value.code == "too_many_waiting"
     assert batches.create("apex", sent(files, 3, "apex"), "/v1/moderations", None)

@@ -15,6 +15,7 @@ from agent.moderator import Moderator
 from agent.open_moderator import open_moderator
 from agent.settings import Settings
 from agent.store.cache import cache_key
+from agent.store.tenants import ANYONE, Scope, Tenant, Terms
 from propriety.verdict import ChatMessage, Detector, Status, Verdict
 
 POLICIES = Path(__file__).parents[2] / "small_policies"
@@ -26,7 +27,9 @@ def moderator(data: Path, **settings: Any) -> Moderator:
     return open_moderator(Settings(**{**own, **settings}))
 
 
-def ask(judge: Moderator, *asked: tuple[str, str], detector: Detector | None = None, tenant: str = "") -> list[Verdict]:
+def ask(
+    judge: Moderator, *asked: tuple[str, str], detector: Detector | None = None, tenant: Tenant = ANYONE
+) -> list[Verdict]:
     async def each() -> list[Verdict]:
         messages = [([ChatMessage(role="user", content=prompt)], locale) for prompt, locale in asked]
         return [await judge.moderate(message, locale, detector, tenant) for message, locale in messages]
@@ -44,12 +47,12 @@ def hits(result: str) -> float:
 
 def test_the_same_question_is_judged_once_and_each_answer_is_a_decision_of_its_own(tmp_path: Path) -> None:
     judge, before = moderator(tmp_path), hits("hit")
-    first, second = ask(judge, (WINE, "ar-SA"), (WINE, "AR-sa"), tenant="acme")
+    first, second = ask(judge, (WINE, "ar-SA"), (WINE, "AR-sa"), tenant=Tenant("acme", Terms(scopes=[Scope.MODERATE])))
     assert [kept(first), kept(second)] == [False, True]
     same = {"id", "timings_ms"}
     assert first.model_dump(exclude=same) == second.model_dump(exclude=same)
     assert first.id != second.id
-    assert [judge.logged(verdict.id, "acme") for verdict in (first, second)] == [first, second]
+    assert [judge.store.decisions.read(verdict.id, "acme") for verdict in (first, second)] == [first, second]
     assert hits("hit") == before + 1
 
 
@@ -101,11 +104,11 @@ def test_a_reload_forgets_what_was_changed_and_no_more(tmp_path: Path) -> None:
     ask(judge, (WINE, "ar-SA"), (WINE, "en-US"))
     arabic = tmp_path / "policies" / "ar-SA.yaml"
     arabic.write_text(arabic.read_text(encoding="utf-8").replace("Alcoholic drinks.", "Drinks."), encoding="utf-8")
-    judge.reload()
+    judge.policies.reload()
     assert [kept(verdict) for verdict in ask(judge, (WINE, "ar-SA"), (WINE, "en-US"))] == [False, True]
     concepts = tmp_path / "policies" / "concepts" / "shared.yaml"
     concepts.write_text(concepts.read_text(encoding="utf-8").replace("a tree on a hill", "a tree"), encoding="utf-8")
-    judge.reload()
+    judge.policies.reload()
     assert not any(map(kept, ask(judge, (WINE, "ar-SA"), (WINE, "en-US"))))
 
 
@@ -145,4 +148,4 @@ def test_several_processes_share_a_redis_and_do_without_it(
     assert second.safe_prompt == first.safe_prompt
     gone = moderator(tmp_path / "c", redis_url="unix:///nowhere/redis.sock")
     assert [kept(verdict) for verdict in ask(gone, (WINE, "ar-SA"), (WINE, "ar-SA"))] == [False, False]
-    assert "does not answer" in caplog.text
+    assert "cannot be read" in caplog.text

@@ -18,7 +18,10 @@ def contents(sessions: Conversations, tenant: str = "acme", conversation: str = 
 
 
 def test_turns_come_back_in_order_with_their_roles(database: Engine) -> None:
-    sessions, turns = Conversations(database, Settings()), [*said("قلعة"), ChatMessage(role="assistant", content="a castle")]
+    sessions, turns = (
+        Conversations(database, Settings()),
+        [*said("قلعة"), ChatMessage(role="assistant", content="a castle")],
+    )
     sessions.add("acme", "c", turns)
     sessions.add("acme", "c", said("at night"))
     assert sessions.turns("acme", "c") == [*turns, *said("at night")]

@@ -11,6 +11,7 @@ from agent.moderator import Moderator
 from agent.open_moderator import open_moderator
 from agent.settings import Settings
 from agent.store.reviews import Outcome, Review, ReviewError
+from agent.store.tenants import Scope, Tenant, Terms
 from propriety.verdict import Action, ChatMessage, Severity, Verdict
 
 POLICIES = Path(__file__).parents[2] / "small_policies"
@@ -29,13 +30,19 @@ def judge(tmp_path: Path) -> Moderator:
 
 
 def ask(judge: Moderator, prompt: str, tenant: str = "acme", locale: str = "ar-SA") -> Verdict:
-    return asyncio.run(judge.moderate([ChatMessage(role="user", content=prompt)], locale, tenant=tenant))
+    served = Tenant(tenant, Terms(scopes=[Scope.MODERATE]))
+    return asyncio.run(judge.moderate([ChatMessage(role="user", content=prompt)], locale, tenant=served))
+
+
+def review(judge: Moderator, verdict_id: str, given: Review) -> None:
+    judge.store.reviews.review(verdict_id, given, judge.policies)
+    judge.exemplars.refresh()
 
 
 def test_an_overturned_prompt_and_what_is_nearly_the_same_are_allowed_at_once(judge: Moderator) -> None:
     first = ask(judge, WINE)
     assert first.action is Action.REWRITE
-    judge.review(first.id, LIFT)
+    review(judge, first.id, LIFT)
     for prompt in (WINE, "a woman holding the wine glass", "A woman holding a wine glass"):
         again = ask(judge, prompt)
         assert (again.action, again.safe_prompt, again.violations) == (Action.ALLOW, prompt, [])
@@ -50,13 +57,13 @@ def test_an_overturned_prompt_and_what_is_nearly_the_same_are_allowed_at_once(ju
 )  # fmt: skip
 def test_what_is_another_prompt_is_judged_as_ever(judge: Moderator, prompt: str) -> None:
     before = ask(judge, prompt)
-    judge.review(ask(judge, WINE).id, LIFT)
+    review(judge, ask(judge, WINE).id, LIFT)
     assert ask(judge, prompt).action is before.action
 
 
 def test_an_offence_added_to_a_long_prompt_that_was_let_through_is_found(judge: Moderator) -> None:
     scene = ", oil painting, a long table with flowers, candles and plates in a hall, soft light, wide angle, detailed"
-    judge.review(ask(judge, WINE + scene).id, LIFT)
+    review(judge, ask(judge, WINE + scene).id, LIFT)
     assert ask(judge, WINE + scene).action is Action.ALLOW
     assert ask(judge, WINE + scene + ", a nail bomb").action is not Action.ALLOW
     assert ask(judge, WINE + scene + ", a bottle of wine").action is not Action.ALLOW
@@ -64,9 +71,9 @@ def test_an_offence_added_to_a_long_prompt_that_was_let_through_is_found(judge: 
 
 def test_it_holds_for_its_tenant_and_its_place_alone_unless_it_holds_for_all(judge: Moderator) -> None:
     first = ask(judge, WINE)
-    judge.review(first.id, LIFT)
+    review(judge, first.id, LIFT)
     assert ask(judge, WINE, "apex").action is Action.REWRITE
-    judge.review(first.id, LIFT._replace(for_all=True))
+    review(judge, first.id, LIFT._replace(for_all=True))
     assert ask(judge, WINE, "apex").action is Action.ALLOW
 
 
@@ -74,8 +81,8 @@ def test_an_allowed_prompt_that_is_overturned_breaks_the_rule_that_is_named(judg
     first = ask(judge, TREE)
     for wrong in (None, "nothing"):
         with pytest.raises(ReviewError, match="rule"):
-            judge.review(first.id, LIFT._replace(rule=wrong))
-    judge.review(first.id, LIFT._replace(rule="weapons"))
+            review(judge, first.id, LIFT._replace(rule=wrong))
+    review(judge, first.id, LIFT._replace(rule="weapons"))
     again = ask(judge, "a tree on the hill")
     assert (again.action, [one.rule_id for one in again.violations]) == (Action.BLOCK, ["weapons"])
     assert TREE not in again.violations[0].rationale
@@ -84,35 +91,33 @@ def test_an_allowed_prompt_that_is_overturned_breaks_the_rule_that_is_named(judg
 
 def test_what_was_confirmed_changes_nothing_and_a_later_word_replaces_an_earlier(judge: Moderator) -> None:
     first = ask(judge, WINE)
-    judge.review(first.id, LIFT)
-    judge.review(first.id, Review(Outcome.CONFIRMED, "it is wine", "operator"))
+    review(judge, first.id, LIFT)
+    review(judge, first.id, Review(Outcome.CONFIRMED, "it is wine", "operator"))
     assert ask(judge, WINE).action is Action.REWRITE
-    (done,) = judge.reviews.listed(True, None, None, 10)
+    (done,) = judge.store.reviews.listed(True, None, None, 10)
     assert (done.review, done.entry.verdict.id) == (Review(Outcome.CONFIRMED, "it is wine", "operator"), first.id)
 
 
 def test_another_process_follows_and_so_does_a_restart(judge: Moderator, tmp_path: Path) -> None:
     other = moderator(tmp_path)
-    judge.review(ask(judge, WINE).id, LIFT)
+    review(judge, ask(judge, WINE).id, LIFT)
     assert ask(other, WINE).action is Action.REWRITE
-    other.follow_reviews()
+    other.exemplars.refresh()
     assert ask(other, WINE).action is Action.ALLOW
     assert ask(moderator(tmp_path), WINE).action is Action.ALLOW
 
 
 def test_a_critical_rule_is_lifted_by_nobody(judge: Moderator, blocked: Verdict) -> None:
     worst = blocked.violations[0].model_copy(update={"severity": Severity.CRITICAL})
-    judge._log.write_all([(blocked.model_copy(update={"violations": [worst]}), "acme")])
-    found = judge.reviews.find(blocked.id)
-    assert found is not None
+    judge.store.decisions.write_all([(blocked.model_copy(update={"violations": [worst]}), "acme")])
     with pytest.raises(ReviewError, match="critical"):
-        judge.reviews.write(found.entry, LIFT, judge.policies)
+        review(judge, blocked.id, LIFT)
 
 
 def test_encrypted_prompts_stay_so_as_exemplars_and_hashed_ones_cannot_be_any(tmp_path: Path) -> None:
     key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
     sealed = moderator(tmp_path, prompt_storage="encrypted", prompt_key=key)
-    sealed.review(ask(sealed, WINE).id, LIFT)
+    review(sealed, ask(sealed, WINE).id, LIFT)
     assert ask(sealed, WINE).action is Action.ALLOW
     engine = create_engine(sealed.settings.decision_log_url)
     with engine.connect() as connection:
@@ -120,15 +125,15 @@ def test_encrypted_prompts_stay_so_as_exemplars_and_hashed_ones_cannot_be_any(tm
     engine.dispose()
     hashed = moderator(tmp_path / "other", prompt_storage="hashed", prompt_key=key)
     with pytest.raises(ReviewError, match="hash"):
-        hashed.review(ask(hashed, WINE).id, LIFT)
+        review(hashed, ask(hashed, WINE).id, LIFT)
 
 
 def test_open_ones_are_what_restricted_and_waits_newest_first(judge: Moderator) -> None:
     wine, _, other = ask(judge, WINE), ask(judge, TREE), ask(judge, "a wine glass", "apex")
-    listed = [reviewed.entry.verdict.id for reviewed in judge.reviews.listed(False, None, None, 10)]
+    listed = [reviewed.entry.verdict.id for reviewed in judge.store.reviews.listed(False, None, None, 10)]
     assert listed == [other.id, wine.id]
-    (newest, oldest) = judge.reviews.listed(False, None, None, 10)
-    assert judge.reviews.listed(False, None, newest.entry.created_at, 10) == [oldest]
-    assert [reviewed.entry.tenant for reviewed in judge.reviews.listed(False, "apex", None, 10)] == ["apex"]
-    judge.review(wine.id, LIFT)
-    assert [reviewed.entry.verdict.id for reviewed in judge.reviews.listed(False, None, None, 10)] == [other.id]
+    (newest, oldest) = judge.store.reviews.listed(False, None, None, 10)
+    assert judge.store.reviews.listed(False, None, newest.entry.created_at, 10) == [oldest]
+    assert [reviewed.entry.tenant for reviewed in judge.store.reviews.listed(False, "apex", None, 10)] == ["apex"]
+    review(judge, wine.id, LIFT)
+    assert [reviewed.entry.verdict.id for reviewed in judge.store.reviews.listed(False, None, None, 10)] == [other.id]

@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from agent.api.app import create_app
 from agent.store.tenants import Scope, Terms
 
+SMALL_POLICIES = Path(__file__).parents[3] / "small_policies"
+
 SECRET = "a zebra with a glass of wine"
 
 
@@ -122,7 +124,7 @@ PROGRAM = textwrap.dedent("""
 @pytest.mark.parametrize("prompts", [False, True])
 def test_the_log_is_json_with_ids_and_tells_prompts_only_where_it_is_set(tmp_path: Path, prompts: bool):
     own = {
-        "PROPRIETY_POLICIES_DIR": str(Path(__file__).parents[3] / "small_policies"), "PROPRIETY_DATA_DIR": str(tmp_path),
+        "PROPRIETY_POLICIES_DIR": str(SMALL_POLICIES), "PROPRIETY_DATA_DIR": str(tmp_path),
         "PROPRIETY_LLM_URL": "http://127.0.0.1:9/v1", "PROPRIETY_LOG_PROMPTS": str(prompts),
     }  # fmt: skip
     done = subprocess.run([sys.executable, "-c", PROGRAM], env={**os.environ, **own}, capture_output=True, text=True)

@@ -10,6 +10,8 @@ from agent.open_moderator import open_moderator
 from agent.settings import Settings
 from agent.store.tenants import Scope, Terms
 
+SMALL_POLICIES = Path(__file__).parents[3] / "small_policies"
+
 WINE = {"input": "a woman holding a wine glass", "locale": "ar-SA"}
 
 
@@ -17,7 +19,7 @@ WINE = {"input": "a woman holding a wine glass", "locale": "ar-SA"}
 def service(tmp_path_factory, serve):
     """The URL, and a client of the operator's and of a tenant's key."""
     settings = Settings(
-        policies_dir=Path(__file__).parents[3] / "small_policies", data_dir=tmp_path_factory.mktemp("data"), database_url=None,
+        policies_dir=SMALL_POLICIES, data_dir=tmp_path_factory.mktemp("data"), database_url=None,
         llm_url="http://127.0.0.1:9/v1",
     )  # fmt: skip
     app = create_app(open_moderator(settings))
