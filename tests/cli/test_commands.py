@@ -13,7 +13,7 @@ from cli import COMMANDS, app, load
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
-SLOW = {"alembic", "cryptography", "faiss", "fastapi", "langchain_core", "numpy", "onnxruntime", "pydantic", "sqlalchemy"}
+SLOW = {"alembic", "cryptography", "faiss", "fastapi", "langchain_core", "numpy", "onnxruntime", "sqlalchemy", "yaml"}
 
 
 def paths(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
