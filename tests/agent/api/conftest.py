@@ -27,8 +27,6 @@ from agent.settings import Settings
 from agent.store.store import Store
 from agent.store.tenants import ANYONE, Tenant
 from propriety.verdict import (
-
-SMALL_POLICIES = Path(__file__).parents[2] / "small_policies"
     Action,
     Category,
     ChatMessage,
@@ -40,6 +38,8 @@ SMALL_POLICIES = Path(__file__).parents[2] / "small_policies"
     Verdict,
     Violation,
 )
+
+SMALL_POLICIES = Path(__file__).parents[2] / "small_policies"
 
 
 class ShippedPolicies(dict[str, Policy]):
