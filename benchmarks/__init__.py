@@ -1,0 +1,1 @@
+"""Benchmarks of the service and its parts, which print Markdown tables."""

@@ -1,58 +1,45 @@
 """The service under load, over HTTP: `python -m benchmarks.load`.
 
-The prompts are those of `evaluation/prompts/`. Each detector and number of callers gets a service of its own, freshly
-started, so that no prompt of a cold row was ever asked before; the warm row asks the same again. What the service says
-of itself is read off its `/metrics`.
+It sends the prompts of `evaluation/prompts/`. A new service is started for each detector and number of callers, so that
+the prompts of a cold row are all new to it; the warm row repeats them. The service's own figures come from its
+`/metrics`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import nullcontext
 from itertools import takewhile
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, NamedTuple
 
 import httpx
 import typer
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.settings import Settings
-from agent.stack import Part, StartError
-from agent.stack.serve import plan
-from agent.stack.supervise import supervise
-from agent.terminal.console import WRONG, errors, fail
+from agent.stack import StartError
+from agent.terminal.console import WRONG, fail
 from agent.terminal.loading import read_settings
-from benchmarks.asking import (
-    TIMEOUT_S,
-    Asked,
-    free_port,
-    heading,
-    megabytes,
-    percentiles_ms,
-    prompts,
-    row,
-    seconds,
-    unending_prompts,
-)
+from benchmarks.client import TIMEOUT_S, send_all
+from benchmarks.service import service
+from benchmarks.tables import megabytes, percentiles_ms, print_head, print_row
+from benchmarks.workload import Request, endless_requests, requests
 from propriety.verdict import Detector
 
 ROUTE = "/v1/moderations"
-PROBE_S = 0.05
+PROBE_INTERVAL_S = 0.05
 HEAD = ("cache", "answers", "of them cached", "p50 ms", "p95 ms", "p99 ms", "answers/s", "overhead ms",
         "commit ms", "CPU ms", "/healthz p99 ms", "memory MB")  # fmt: skip
 LONG_HEAD = ("minute", "answers", "p50 ms", "p95 ms", "answers/s", "memory MB")
 
 
 class DegradedError(RuntimeError):
-    """What was timed is not what was asked for."""
+    """The LLM was unavailable, so another detector was timed than the one to measure."""
 
 
-class Figures(NamedTuple):
-    """What a service says of itself since it started: seconds, counts, and bytes of resident memory now."""
+class Metrics(NamedTuple):
+    """What a service reports since its start: seconds, counts, and bytes of resident memory now."""
 
     requests_s: float
     decided_s: float
@@ -64,15 +51,14 @@ class Figures(NamedTuple):
     memory: float
 
 
-async def figures(client: httpx.AsyncClient) -> Figures:
-    """As they are now."""
+async def read_metrics(client: httpx.AsyncClient) -> Metrics:
     families = text_string_to_metric_families((await client.get("/metrics")).raise_for_status().text)
     samples = [sample for family in families for sample in family.samples]
 
     def total(name: str, **labels: str) -> float:
         return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
 
-    return Figures(
+    return Metrics(
         requests_s=total("propriety_request_seconds_sum", route=ROUTE),
         decided_s=total("propriety_step_seconds_sum", step="total"),
         decided=total("propriety_step_seconds_count", step="total"),
@@ -84,132 +70,121 @@ async def figures(client: httpx.AsyncClient) -> Figures:
     )
 
 
-class Answered(NamedTuple):
-    """Seconds of each answer and of all together; what the service says of them; its memory at the end, in bytes."""
+class Measured(NamedTuple):
+    """The seconds of each response and of all together; the service's metrics of them; its memory at the end."""
 
-    taken: list[float]
-    wall: float
-    counted: Figures
+    seconds: list[float]
+    wall_s: float
+    metrics: Metrics
     memory: float
 
     @property
     def rate(self) -> str:
-        return f"{len(self.taken) / self.wall:.1f}"
+        return f"{len(self.seconds) / self.wall_s:.1f}"
 
     def percentiles(self, *which: int) -> list[str]:
-        return [f"{value:.1f}" for value in percentiles_ms(self.taken, *which)]
+        return [f"{value:.1f}" for value in percentiles_ms(self.seconds, *which)]
 
 
-async def answered(client: httpx.AsyncClient, asked: Iterable[Asked], detector: Detector, at_once: int) -> Answered:
-    """All of them, asked by so many callers.
+async def measure(client: httpx.AsyncClient, sent: Iterable[Request], detector: Detector, at_once: int) -> Measured:
+    """Send all requests by `at_once` callers.
 
     Raises:
-        httpx.HTTPError: where one is not answered, or not with a 2xx.
-        DegradedError: where the LLM was not to be had.
+        httpx.HTTPError: a request fails, or its status is not 2xx.
+        DegradedError: the LLM was unavailable.
     """
-    bodies = ({"input": one.text, "locale": one.locale, "model": f"propriety-{detector}"} for one in asked)
-    before, start = await figures(client), time.perf_counter()
-    taken = await seconds(client, ROUTE, bodies, at_once)
-    wall, after = time.perf_counter() - start, await figures(client)
-    counted = Figures(*(late - early for late, early in zip(after, before, strict=True)))
-    if counted.degraded:
-        raise DegradedError(f"{detector}: {counted.degraded:.0f} answers came without the LLM; is it running?")
-    return Answered(taken, wall, counted, after.memory)
+    bodies = ({"input": one.text, "locale": one.locale, "model": f"propriety-{detector}"} for one in sent)
+    before, start = await read_metrics(client), time.perf_counter()
+    seconds = await send_all(client, ROUTE, bodies, at_once)
+    wall_s, after = time.perf_counter() - start, await read_metrics(client)
+    metrics = Metrics(*(late - early for late, early in zip(after, before, strict=True)))
+    if metrics.degraded:
+        raise DegradedError(f"{detector}: {metrics.degraded:.0f} prompts were judged without the LLM; is it running?")
+    return Measured(seconds, wall_s, metrics, after.memory)
 
 
-async def cold_and_warm(
-    client: httpx.AsyncClient, asked: list[Asked], detector: Detector, at_once: int, rounds: int
+async def measure_cold_and_warm(
+    client: httpx.AsyncClient, sent: list[Request], detector: Detector, at_once: int, rounds: int
 ) -> None:
-    """Print one row for prompts that nobody asked before, and one for the same asked again `rounds` times."""
-    for cache, sent in (("cold", asked), ("warm", asked * rounds)):
+    """Print a row for new prompts, and a row for the same prompts, repeated `rounds` times."""
+    for cache, repeated in (("cold", sent), ("warm", sent * rounds)):
         probing = asyncio.create_task(_probe(client))
         try:
-            done = await answered(client, sent, detector, at_once)
+            measured = await measure(client, repeated, detector, at_once)
         finally:
             probing.cancel()
-        counted, probes = done.counted, percentiles_ms(await probing, 99)
-        overhead_s = counted.requests_s - counted.decided_s - counted.committed_s
-        each = (f"{spent / counted.decided * 1000:.2f}" for spent in (overhead_s, counted.committed_s, counted.cpu_s))
-        row(
-            detector, at_once, cache, len(done.taken), f"{counted.cached / counted.decided:.0%}",
-            *done.percentiles(50, 95, 99), done.rate, *each, f"{probes[0]:.1f}", megabytes(done.memory),
+        metrics, probes = measured.metrics, percentiles_ms(await probing, 99)
+        overhead_s = metrics.requests_s - metrics.decided_s - metrics.committed_s
+        per_answer = (f"{s / metrics.decided * 1000:.2f}" for s in (overhead_s, metrics.committed_s, metrics.cpu_s))
+        print_row(
+            detector, at_once, cache, len(measured.seconds), f"{metrics.cached / metrics.decided:.0%}",
+            *measured.percentiles(50, 95, 99), measured.rate, *per_answer, f"{probes[0]:.1f}",
+            megabytes(measured.memory),
         )  # fmt: skip
 
 
 async def _probe(client: httpx.AsyncClient) -> list[float]:
-    """Seconds of `/healthz`, which does nothing, asked again and again until this is cancelled: it waits for an event
-    loop that is blocked."""
-    taken = list[float]()
+    """Request `/healthz` repeatedly until cancelled, and return the seconds of each response. `/healthz` does nothing,
+    so it is slow only if the event loop is blocked."""
+    seconds = list[float]()
     try:
         while True:
             start = time.perf_counter()
             await client.get("/healthz")
-            taken.append(time.perf_counter() - start)
-            await asyncio.sleep(PROBE_S)
+            seconds.append(time.perf_counter() - start)
+            await asyncio.sleep(PROBE_INTERVAL_S)
     except asyncio.CancelledError:
-        return taken
+        return seconds
 
 
-async def at_length(client: httpx.AsyncClient, detector: Detector, at_once: int, minutes: int) -> None:
-    """Print one row a minute while prompts that nobody asked before are asked without a pause."""
-    waiting = unending_prompts()
+async def measure_minutes(client: httpx.AsyncClient, detector: Detector, at_once: int, minutes: int) -> None:
+    """Send new prompts without a pause, and print a row each minute."""
+    remaining = endless_requests()
     for minute in range(1, minutes + 1):
         end = time.perf_counter() + 60
-        due = takewhile(lambda _, end=end: time.perf_counter() < end, waiting)  # type: ignore[misc]
-        done = await answered(client, due, detector, at_once)
-        row(detector, at_once, minute, len(done.taken), *done.percentiles(50, 95), done.rate, megabytes(done.memory))
-
-
-@contextmanager
-def service(settings: Settings, url: str | None) -> Iterator[str]:
-    """The URL of a service: that one, or one that is started here with a database of its own, and stopped after.
-
-    Raises:
-        StartError: where it does not start.
-    """
-    if url:
-        yield url
-        return
-    port = free_port()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="load", dir=settings.data_dir) as folder:
-        own = {"host": "127.0.0.1", "port": port, "database_url": f"sqlite:///{folder}/propriety.db"}
-        started = settings.model_copy(update=own)
-        with supervise(plan(started, {Part.API}), Path(folder), settings.startup_timeout_s, errors):
-            yield f"http://127.0.0.1:{port}"
+        sent = takewhile(lambda _, end=end: time.perf_counter() < end, remaining)  # type: ignore[misc]
+        measured = await measure(client, sent, detector, at_once)
+        print_row(
+            detector, at_once, minute, len(measured.seconds), *measured.percentiles(50, 95), measured.rate,
+            megabytes(measured.memory),
+        )  # fmt: skip
 
 
 def main(
-    detector: Annotated[list[Detector] | None, typer.Option(help="Repeatable; else nearest and cascade.")] = None,
-    at_once: Annotated[list[int] | None, typer.Option(min=1, help="Callers. Repeatable; else 1, 16 and 64.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Prompts of a cold row, at most.")] = 1000,
-    rounds: Annotated[int, typer.Option(min=1, help="How often a warm row asks each of them.")] = 5,
+    detector: Annotated[
+        list[Detector] | None, typer.Option(help="Detector; default: nearest and cascade. Repeatable.")
+    ] = None,
+    at_once: Annotated[
+        list[int] | None, typer.Option(min=1, help="Number of callers; default: 1, 16 and 64. Repeatable.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum prompts of a cold row.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often a warm row repeats each prompt.")] = 5,
     minutes: Annotated[
-        int | None, typer.Option(min=1, help="Ask new prompts for so long instead, a row a minute: does memory grow?")
+        int | None, typer.Option(min=1, help="Send new prompts for this long, a row per minute, to see memory grow.")
     ] = None,
     url: Annotated[
         str | None,
-        typer.Option(help="A service that runs, whose key is PROPRIETY_API_KEY; start it anew for each call."),
+        typer.Option(help="A running service, whose key is PROPRIETY_API_KEY. Restart it before each measurement."),
     ] = None,
 ) -> None:
-    """Print latency, answers a second, overhead and memory of the service as a Markdown table.
+    """Print latency, answers per second, overhead and memory of the service as a Markdown table.
 
-    "Overhead" is the mean time of a request in the server, less what the decision took (`timings_ms.total`, of a warm
-    row the look into the cache), less its "commit" to the decision log: the key, reading and checking the body, and
-    writing the answer. "CPU" is the process's, for each answer. "/healthz" is asked 20 times a second meanwhile.
+    "Overhead" is the mean time of a request in the server, minus the decision (`timings_ms.total`; in a warm row the
+    cache lookup), minus its "commit" to the decision log. It covers checking the key, parsing and validating the body,
+    and writing the response. "CPU" is the process's CPU time per answer. "/healthz" is requested 20 times a second
+    meanwhile.
 
-    `cascade` needs an LLM: `propriety serve llm`. Without --url, each row's service is started and stopped here; with
-    it, each row gets prompts of its own, so there are fewer of them.
+    `cascade` needs an LLM: `propriety serve llm`. Without --url, the service is started and stopped for each row. With
+    --url, the rows share out the prompts, so each row has fewer.
 
     Example: python -m benchmarks.load --detector nearest --at-once 16 --minutes 30
     """
-    settings, asked = read_settings(), prompts()
+    settings, workload = read_settings(), requests()
     detectors, callers = detector or [Detector.NEAREST, Detector.CASCADE], at_once or [1, 16, 64]
     rows = [(one, count) for one in detectors for count in callers]
-    head = ("detector", "at once", *(LONG_HEAD if minutes else HEAD))
-    heading(*head)
+    print_head("detector", "at once", *(LONG_HEAD if minutes else HEAD))
 
-    async def measure(address: str, number: int) -> None:
+    async def print_rows(address: str, number: int) -> None:
         key, (one, count) = settings.api_key, rows[number]
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         limits = httpx.Limits(max_connections=count + 1)
@@ -217,15 +192,15 @@ def main(
             base_url=address, headers=headers, timeout=TIMEOUT_S, limits=limits, trust_env=False
         ) as client:
             if minutes:
-                await at_length(client, one, count, minutes)
+                await measure_minutes(client, one, count, minutes)
             else:
-                share = asked[number :: len(rows)] if url else asked
-                await cold_and_warm(client, share[:limit], one, count, rounds)
+                share = workload[number :: len(rows)] if url else workload
+                await measure_cold_and_warm(client, share[:limit], one, count, rounds)
 
     try:
         for number in range(len(rows)):
-            with service(settings, url) as address:
-                asyncio.run(measure(address, number))
+            with nullcontext(url) if url else service(settings) as address:
+                asyncio.run(print_rows(address, number))
     except (StartError, DegradedError, httpx.HTTPError) as error:
         fail(f"{type(error).__name__}: {error}", WRONG)
 

@@ -1,4 +1,4 @@
-"""What Guardrails AI's server is started with, a validator of one's own. Runs in Guardrails AI's environment."""
+"""Configuration of Guardrails AI's server, with our own validator. Runs in Guardrails AI's environment."""
 
 import os
 import re
@@ -15,7 +15,7 @@ PATTERN = re.compile(Path(os.environ["PATTERN"]).read_text(encoding="utf-8"), re
 class Phrases(Validator):
     def validate(self, value: Any, metadata: dict[str, Any]) -> ValidationResult:
         if found := PATTERN.search(value):
-            return FailResult(error_message=f"It has the words {found[0]!r}.")
+            return FailResult(error_message=f"It contains {found[0]!r}.")
         return PassResult()
 
 

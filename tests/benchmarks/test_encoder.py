@@ -1,4 +1,4 @@
-"""Both engines are timed on the same stretches."""
+"""Both engines embed the same stretches."""
 
 import typer
 from typer.testing import CliRunner
@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from benchmarks import encoder
 
 
-def test_each_engine_has_its_row() -> None:
+def test_each_engine_has_a_row_and_their_vectors_agree() -> None:
     app = typer.Typer()
     app.command()(encoder.main)
     result = CliRunner().invoke(app, ["--limit", "2"])

@@ -1,4 +1,4 @@
-"""A tiny run against a real service with two small policies; the figures themselves are another machine's affair."""
+"""A tiny run against a real service with two small policies."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import typer
 from typer.testing import CliRunner
 
 from benchmarks import load
-from benchmarks.asking import prompts, unending_prompts
+from benchmarks.workload import endless_requests, requests
 
 POLICIES = Path(__file__).parents[1] / "small_policies"
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The command with these arguments: its exit status, the rows of its table by column, and what it says else."""
+    """Runs the command; returns its exit status, the rows of its table by column, and its stderr."""
     monkeypatch.setenv("PROPRIETY_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("PROPRIETY_POLICIES_DIR", str(POLICIES))
     monkeypatch.setenv("PROPRIETY_LLM_URL", "http://127.0.0.1:9/v1")
@@ -29,7 +29,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
-def test_cold_prompts_are_judged_and_warm_ones_are_cached_and_each_is_timed(run, tmp_path: Path) -> None:
+def test_cold_prompts_are_judged_and_warm_ones_come_from_the_cache(run, tmp_path: Path) -> None:
     status, (cold, warm), _ = run("--detector", "nearest", "--at-once", "3", "--limit", "7", "--rounds", "2")
     assert status == 0
     assert (cold["cache"], cold["answers"], cold["of them cached"]) == ("cold", "7", "0%")
@@ -41,13 +41,13 @@ def test_cold_prompts_are_judged_and_warm_ones_are_cached_and_each_is_timed(run,
     assert not list(tmp_path.glob("load*")), "the service's own database is left behind"
 
 
-def test_answers_without_the_llm_are_not_timed_as_the_cascade(run) -> None:
-    status, rows, said = run("--detector", "llm", "--at-once", "2", "--limit", "4")
+def test_prompts_judged_without_the_llm_are_an_error(run) -> None:
+    status, rows, stderr = run("--detector", "llm", "--at-once", "2", "--limit", "4")
     assert (status, rows) == (1, [])
-    assert "without the LLM" in said
+    assert "without the LLM" in stderr
 
 
-def test_no_prompt_is_asked_twice() -> None:
-    assert len(prompts()) >= 500
-    first = [asked.text for asked, _ in zip(unending_prompts(), range(5000), strict=False)]
+def test_no_prompt_is_sent_twice() -> None:
+    assert len(requests()) >= 500
+    first = [request.text for request, _ in zip(endless_requests(), range(5000), strict=False)]
     assert len(set(first)) == len(first)

@@ -1,10 +1,11 @@
-"""How another guard is measured, on one of a few lines: what it flags, how long it takes, and what memory."""
+"""A guard of a few lines is measured: what it flags, its times and its memory."""
 
 import sys
 from pathlib import Path
 
-from benchmarks.asking import Asked
-from benchmarks.beside import HEAD, Guard, _served, measure
+from benchmarks.compare import HEAD, measure
+from benchmarks.guards import Guard, _serve
+from benchmarks.workload import HARMLESS, OFFENDING, Request
 
 SERVER = """
 import http.server, json, os
@@ -22,17 +23,17 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Words).s
 """
 
 
-def test_a_guard_is_started_asked_counted_and_stopped(tmp_path: Path, capsys) -> None:
-    asked = [Asked(f"a glass of wine, number {number}", "ar-SA", "offends") for number in range(7)]
-    asked += [Asked(f"a glass of juice, number {number}", "ar-SA", "harmless") for number in range(5)]
+def test_a_guard_is_started_measured_and_stopped(tmp_path: Path, capsys) -> None:
+    sent = [Request(f"a glass of wine, number {number}", "ar-SA", OFFENDING) for number in range(7)]
+    sent += [Request(f"a glass of juice, number {number}", "ar-SA", HARMLESS) for number in range(5)]
     server = tmp_path / "server.py"
     server.write_text(SERVER)
     guard = Guard(
         "A word", "whether it has the word",
-        lambda: _served(tmp_path, [sys.executable, str(server)], {"WORD": "wine"}, "/"),
+        lambda: _serve(tmp_path, [sys.executable, str(server)], {"WORD": "wine"}, "/"),
         "/", lambda one: {"text": one.text}, lambda answer: bool(answer["bad"]),
     )  # fmt: skip
-    measure(guard, asked, 3)
+    measure(guard, sent, 3)
     (line,) = capsys.readouterr().out.splitlines()
     row = dict(zip(HEAD, line.strip("| ").split(" | "), strict=True))
     assert (row["guard"], row["at once"]) == ("A word", "3")
