@@ -7,7 +7,7 @@ import pytest
 from agent.concurrency import IN_FLIGHT, map_in_order, work_through
 
 
-def test_every_item_is_worked_on_at_most_so_many_at_a_time():
+def test_every_item_is_processed_with_bounded_concurrency():
     running, highest, worked, counted = 0, 0, [], []
 
     async def work(item: int) -> None:
@@ -24,7 +24,7 @@ def test_every_item_is_worked_on_at_most_so_many_at_a_time():
     assert len(counted) == 100
 
 
-def test_a_failure_ends_the_work():
+def test_a_failure_stops_the_work():
     async def work(item: int) -> None:
         if item == 3:
             raise OSError("disk full")

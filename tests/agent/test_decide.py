@@ -20,7 +20,7 @@ violations = st.builds(
 )
 
 
-def test_without_a_violation_the_prompt_is_drawn_as_asked() -> None:
+def test_a_prompt_without_violations_is_allowed() -> None:
     assert decide([], BASE) == (Action.ALLOW, None, 0.0, 0.0)
 
 
@@ -38,14 +38,14 @@ def test_one_more_violation_never_makes_the_decision_milder(found: list[Violatio
 
 
 @given(st.lists(violations))
-def test_what_is_critical_is_blocked_and_never_drawn(found: list[Violation]) -> None:
+def test_a_critical_violation_is_blocked_and_never_drawn(found: list[Violation]) -> None:
     critical = Violation(
         rule_id="a.rule", category=Category.HATE, severity=Severity.CRITICAL, confidence=1, rationale="why"
     )
     assert decide([*found, critical], BASE) == (Action.BLOCK, Severity.CRITICAL, None, None)
 
 
-def test_what_is_rewritten_can_be_drawn_more_strongly_up_to_the_gravest_severity_that_rewrites() -> None:
+def test_a_rewrite_can_be_strengthened_up_to_the_worst_severity_that_is_rewritten() -> None:
     def found(severity: Severity) -> list[Knobs]:
         violation = Violation(
             rule_id="a.rule", category=Category.HATE, severity=severity, confidence=1, rationale="why"

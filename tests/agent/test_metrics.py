@@ -36,7 +36,7 @@ def asked() -> list[str]:
 
 
 @pytest.mark.parametrize("expression", asked())
-def test_what_alerts_and_panels_ask_for_is_exported_with_the_labels_they_name(expression: str) -> None:
+def test_alerts_and_panels_use_exported_metrics_and_labels(expression: str) -> None:
     known = exported()
     for name, selector in re.findall(r"(propriety_\w+)(?:\{([^}]*)\})?", expression):
         grouped = {label for labels in re.findall(r"by \(([^)]*)\)", expression) for label in labels.split(", ")}

@@ -23,7 +23,7 @@ def window(text: str, similarity: float, margin: float, *safe: str) -> Window:
     return Window(Span(start=start, end=start + len(text), text=text), concept, similarity, margin)
 
 
-def test_the_stretch_most_alike_comes_first_and_what_tells_nothing_is_left_alone() -> None:
+def test_the_most_similar_window_comes_first_and_safe_windows_are_left_alone() -> None:
     found = {
         "alcohol": [
             window(PROMPT, 0.99, 0.4),  # the whole
@@ -39,19 +39,19 @@ def test_the_stretch_most_alike_comes_first_and_what_tells_nothing_is_left_alone
     ]
 
 
-def test_only_the_most_telling_stretches_are_swapped_and_each_swap_once() -> None:
+def test_only_the_most_similar_windows_are_swapped_and_each_swap_occurs_once() -> None:
     texts = ["a wine glass", "wine glass", "holding a wine", "a wine"]
     found = {"alcohol": [window(text, 0.9 - i / 10, 0.2, JUICE, JUICE) for i, text in enumerate(texts)]}
     assert swaps(PROMPT, found, ["alcohol"]) == [Swap(text, JUICE) for text in texts[:MAX_WINDOWS]]
 
 
-def test_where_no_stretch_tells_the_whole_is_swapped() -> None:
+def test_without_an_offending_window_the_whole_prompt_is_swapped() -> None:
     found = {"alcohol": [window(PROMPT, 0.9, 0.1), window("on a beach", 0.8, -0.1)]}
     assert swaps(PROMPT, found, ["alcohol"])[0] == Swap(PROMPT, JUICE)
     assert swaps(PROMPT, {"alcohol": [window(PROMPT, 0.9, -0.2)]}, ["alcohol"]) == [Swap(PROMPT, JUICE)]
 
 
-def test_the_first_broken_rule_comes_first_and_rules_that_hold_are_left_alone() -> None:
+def test_the_first_broken_rule_comes_first_and_unbroken_rules_are_left_alone() -> None:
     found = {
         "places": [window("on a beach", 0.99, 0.5, "in a garden")],
         "alcohol": [window("a wine glass", 0.7, 0.2)],
@@ -85,21 +85,21 @@ def rewritten(
     return loop.run(rewrite(PROMPT, first, read, lambda _, __: similarity, None, attempts=3)), judged
 
 
-def test_the_first_faithful_candidate_that_passes_wins_and_no_other_is_worded(loop: asyncio.Runner) -> None:
+def test_the_first_faithful_candidate_that_passes_wins_and_no_other_is_tried(loop: asyncio.Runner) -> None:
     found = {"alcohol": [window("a wine glass", 0.9, 0.2, "a beer glass", JUICE, TEA)]}
     text, judged = rewritten(loop, found)
     assert text == "a woman holding a glass of juice on a beach"
     assert judged == ["a woman holding a beer glass on a beach", text]
 
 
-def test_of_unfaithful_candidates_all_are_tried(loop: asyncio.Runner) -> None:
+def test_all_candidates_are_tried_if_none_is_faithful(loop: asyncio.Runner) -> None:
     found = {"alcohol": [window("a wine glass", 0.9, 0.2, JUICE, TEA)]}
     text, judged = rewritten(loop, found, similarity=0.5)
     assert text in judged
     assert len(judged) == 2
 
 
-def test_where_no_candidate_passes_the_least_risky_is_rewritten_once_more_and_then_a_safe_concept_stands_in_alone(
+def test_if_no_candidate_passes_the_least_risky_is_rewritten_again_and_then_a_safe_concept_is_used_alone(
     loop: asyncio.Runner,
 ) -> None:
     found = {"alcohol": [window("a wine glass", 0.9, 0.2, "a beer glass", JUICE)]}
@@ -108,7 +108,7 @@ def test_where_no_candidate_passes_the_least_risky_is_rewritten_once_more_and_th
     assert len(judged) == len(set(judged))
 
 
-def test_where_nothing_passes_there_is_no_rewrite(loop: asyncio.Runner) -> None:
+def test_there_is_no_rewrite_if_nothing_passes(loop: asyncio.Runner) -> None:
     found = {"alcohol": [window("a wine glass", 0.9, 0.2, JUICE)]}
     assert rewritten(loop, found, unsafe=("a",))[0] is None
     assert rewritten(loop, {})[0] is None
@@ -121,7 +121,7 @@ def test_the_llm_words_the_swap_and_keeps_the_scene(loop: asyncio.Runner, model:
     assert "wine" not in text
 
 
-def test_a_rewriter_that_is_not_there_is_said_to_be_unavailable(loop: asyncio.Runner, gone: ChatOpenAI) -> None:
+def test_a_missing_rewriter_raises_llm_unavailable(loop: asyncio.Runner, gone: ChatOpenAI) -> None:
     with pytest.raises(LLMUnavailableError, match="the rewriter is unavailable"):
         loop.run(reworded(gone, PROMPT, Swap("a wine glass", JUICE)))
 
@@ -142,6 +142,6 @@ def test_a_rewritten_prompt_keeps_the_scene_and_passes_the_judgement_it_failed(
     assert (again.violations, again.status) == ([], Status.OK)
 
 
-def test_what_is_in_the_prompts_own_script_comes_first() -> None:
+def test_replacements_in_the_prompt_s_own_script_come_first() -> None:
     found = {"alcohol": [window("a wine glass", 0.9, 0.2, "كوب عصير", JUICE, "🧃")]}
     assert [swap.instead for swap in swaps(PROMPT, found, ["alcohol"])] == [JUICE, "كوب عصير", "🧃"]

@@ -23,13 +23,13 @@ REWRITTEN: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_verdict_comes_back_from_json_as_it_was() -> None:
+def test_a_verdict_is_unchanged_after_a_round_trip_through_json() -> None:
     verdict = Verdict.model_validate(REWRITTEN)
     assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
     assert verdict.model_dump(mode="json") == REWRITTEN
 
 
-def test_the_generator_is_told_what_it_draws_and_whose_it_is_but_no_policy() -> None:
+def test_the_generator_receives_prompts_parameters_and_ids_but_no_policy() -> None:
     told = ("prompt", "safe_prompt", "wxi", "tau_gc", "stronger")
     assert Verdict.model_validate(REWRITTEN).for_the_generator() == {name: REWRITTEN[name] for name in told} | {
         "verdict_id": "verdict-1",
@@ -49,7 +49,7 @@ def test_the_generator_is_told_what_it_draws_and_whose_it_is_but_no_policy() -> 
         ("saf_prompt", "a typo"),
     ],
 )
-def test_a_verdict_refuses_what_is_out_of_range_and_what_it_does_not_know(field: str, value: object) -> None:
+def test_a_verdict_refuses_values_out_of_range_and_unknown_fields(field: str, value: object) -> None:
     with pytest.raises(ValidationError, match=field):
         Verdict.model_validate(REWRITTEN | {field: value})
 
@@ -81,12 +81,12 @@ def test_the_parts_of_a_verdict_are_as_strict(part: str, field: str, value: obje
 
 
 @pytest.mark.parametrize("field", [name for name, field in Verdict.model_fields.items() if field.is_required()])
-def test_no_part_of_a_verdict_goes_missing_unnoticed(field: str) -> None:
+def test_a_verdict_without_a_required_field_is_refused(field: str) -> None:
     with pytest.raises(ValidationError, match=field):
         Verdict.model_validate({name: value for name, value in REWRITTEN.items() if name != field})
 
 
-def test_a_verdict_does_not_change_once_given() -> None:
+def test_a_verdict_is_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Verdict.model_validate(REWRITTEN).action = "allow"  # type: ignore[misc, assignment]
 
@@ -103,6 +103,6 @@ def test_every_field_of_a_verdict_and_of_its_parts_is_described() -> None:
     assert all(field.get("description") for part in parts for field in part["properties"].values())
 
 
-def test_a_message_has_a_role_that_chats_have() -> None:
+def test_a_message_with_an_unknown_role_is_refused() -> None:
     with pytest.raises(ValidationError, match="role"):
         ChatMessage(role="tool", content="a tree")  # type: ignore[arg-type]

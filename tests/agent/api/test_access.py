@@ -56,7 +56,7 @@ def client(keyed, tenants, request):
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic YTpi"}])
-def test_without_a_good_key_every_route_but_health_is_401_in_openai_s_shape(keyed, header):
+def test_without_a_valid_key_every_route_but_health_returns_401_in_openai_s_shape(keyed, header):
     for method, path in (
         ("POST", "/v1/moderations"), ("POST", "/v1/chat/completions"), ("POST", "/v1/images/generations"),
         ("GET", "/v1/policies"), ("GET", "/v1/policies/de-DE"), ("GET", "/v1/verdicts/v-1"), ("POST", "/v1/files"),
@@ -71,7 +71,7 @@ def test_without_a_good_key_every_route_but_health_is_401_in_openai_s_shape(keye
     assert httpx.get(f"{keyed}/healthz").status_code == 200
 
 
-def test_a_key_serves_what_its_scopes_say_and_403_names_what_lacks(client):
+def test_a_key_opens_the_routes_of_its_scopes_and_a_403_names_the_missing_scope(client):
     moderating, drawing = client(scopes=[Scope.MODERATE]), client(scopes=[Scope.DRAW])
     assert moderating.moderations.create(input="a tree").results
     assert drawing.images.generate(prompt="a tree").data
@@ -81,7 +81,7 @@ def test_a_key_serves_what_its_scopes_say_and_403_names_what_lacks(client):
         drawing.moderations.create(input="a tree")
 
 
-def test_a_place_outside_the_terms_is_403_however_it_is_written(client):
+def test_a_locale_outside_the_terms_is_refused_however_it_is_written(client):
     german = client(locales=["de"], default_locale="de-AT")
 
     def ask(locale):
@@ -96,7 +96,7 @@ def test_a_place_outside_the_terms_is_403_however_it_is_written(client):
         assert refused.value.code in ("locale_not_allowed", "unknown_locale")
 
 
-def test_an_audience_is_laid_over_whatever_place_is_asked_for_and_cannot_be_changed(client):
+def test_the_tenant_s_audience_applies_to_every_locale_and_cannot_be_changed(client):
     school = client(audience="children")
 
     def place(locale):
@@ -107,7 +107,7 @@ def test_an_audience_is_laid_over_whatever_place_is_asked_for_and_cannot_be_chan
     assert client().moderations.create(input="a tree", extra_body={"locale": "de-DE-x-children"}).results
 
 
-def test_changed_terms_are_served_without_a_restart(client, tenants, keyed):
+def test_changed_terms_take_effect_without_a_restart(client, tenants, keyed):
     german = client(locales=["de"])
     name = tenants[1].of(german.api_key).name
     place = {"locale": "fr-FR"}
@@ -123,7 +123,7 @@ def test_changed_terms_are_served_without_a_restart(client, tenants, keyed):
         german.moderations.create(input="a tree", extra_body={"locale": "de-DE"})
 
 
-def test_no_model_name_puts_a_milder_detector_in_the_policy_s_place(client, moderator):
+def test_the_model_name_cannot_choose_a_milder_detector_than_the_policy_s(client, moderator):
     free, bound = client(), client(detector=Detector.LLM)
     free.moderations.create(input="a tree", model="propriety")
     assert moderator.asked[-1][2] is moderator.policies["en-US"].detector
@@ -137,7 +137,7 @@ def test_no_model_name_puts_a_milder_detector_in_the_policy_s_place(client, mode
         bound.chat.completions.create(model="propriety-nearest", messages=[{"role": "user", "content": "a tree"}])
 
 
-def test_above_the_limit_it_is_429_with_the_time_to_come_again(client):
+def test_a_request_over_the_rate_limit_returns_429_with_retry_after(client):
     slow = client(per_minute=3)
     slow.moderations.create(input=["a tree", "a hill", "a lake"])
     with pytest.raises(openai.RateLimitError) as refused:
@@ -146,7 +146,7 @@ def test_above_the_limit_it_is_429_with_the_time_to_come_again(client):
     assert 1 <= int(refused.value.response.headers["retry-after"]) <= 60
 
 
-def test_requests_at_once_are_counted_until_they_are_answered(client, moderator, monkeypatch):
+def test_a_concurrent_request_counts_until_it_is_answered(client, moderator, monkeypatch):
     one, asked, go = client(concurrent=1), threading.Event(), threading.Event()
     judge = type(moderator).moderate
 
@@ -166,7 +166,7 @@ def test_requests_at_once_are_counted_until_they_are_answered(client, moderator,
     assert one.moderations.create(input="a tree").results
 
 
-def test_a_verdict_is_given_again_to_its_own_tenant_alone(client, keyed):
+def test_a_tenant_reads_its_own_verdicts_only(client, keyed):
     mine, other = client(), client()
     verdict = mine.moderations.create(input="a gun").results[0].decision
 
@@ -178,7 +178,7 @@ def test_a_verdict_is_given_again_to_its_own_tenant_alone(client, keyed):
     assert again(other).json()["error"]["code"] == "not_found"
 
 
-def test_without_any_key_this_machine_alone_is_served(url, moderator):
+def test_without_any_key_only_this_machine_is_served(url, moderator):
     assert httpx.get(f"{url}/v1/policies").status_code == 200
     app = create_app(moderator)
     for address, status in (("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 401), ("testclient", 401)):
@@ -190,7 +190,7 @@ def test_without_any_key_this_machine_alone_is_served(url, moderator):
     [("localhost:8000", 200), ("LOCALHOST", 200), ("127.0.0.1", 200), ("[::1]:8000", 200), ("a-page.example", 401),
      ("localhost.example:8000", 401), ("10.0.0.7", 401), ("[", 401), ("", 401), ("127.0.0.1:x", 401)],
 )  # fmt: skip
-def test_without_any_key_a_page_in_this_machine_s_browser_is_not_served(moderator, host, status):
+def test_without_any_key_a_page_open_in_a_local_browser_is_not_served(moderator, host, status):
     assert _status(create_app(moderator), "127.0.0.1", {"Host": host}) == status
 
 
@@ -203,7 +203,7 @@ def _status(app, address, headers=None):
     return asyncio.run(ask())
 
 
-def test_the_first_key_ends_what_was_open(moderator, serve, tmp_path):
+def test_the_first_key_ends_access_without_a_key(moderator, serve, tmp_path):
     judge = moderator.with_settings(Settings(database_url=f"sqlite:///{tmp_path}/keys.db"))
     app = create_app(judge)
     assert _status(app, "127.0.0.1") == 200
@@ -211,7 +211,7 @@ def test_the_first_key_ends_what_was_open(moderator, serve, tmp_path):
     assert _status(app, "127.0.0.1") == 401
 
 
-def test_the_sample_conversation_is_sent_with_the_key_of_the_settings(keyed, tenants, worker, tmp_path):
+def test_the_sample_conversation_uses_the_key_from_the_settings(keyed, tenants, worker, tmp_path):
     key = tenants[1].create("demo", Terms(scopes=BOTH))
     port = httpx.URL(keyed).port
     settings = Settings(port=port, generator_url=worker, output_dir=tmp_path, api_key=key)
@@ -222,12 +222,12 @@ def test_the_sample_conversation_is_sent_with_the_key_of_the_settings(keyed, ten
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b'{"input": 5}', b"x" * 8 * MAX_BODY])
-def test_without_a_good_key_it_is_401_whatever_the_body(keyed, body):
+def test_without_a_valid_key_any_body_returns_401(keyed, body):
     answer = httpx.post(f"{keyed}/v1/moderations", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
-def test_who_has_no_key_is_not_asked_for_the_body(keyed):
+def test_without_a_key_the_body_is_not_requested(keyed):
     url = httpx.URL(keyed)
     with socket.create_connection((url.host, url.port), timeout=10) as line:
         line.sendall(

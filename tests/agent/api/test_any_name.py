@@ -44,7 +44,7 @@ def check_it_is_refused(client: httpx.Client, method: str, path: str, body: Any 
 
 
 @pytest.mark.parametrize("name", ["%00", "a%00b", "%ED%A0%80", LONG], ids=NAMES)
-def test_a_name_in_an_address_that_is_none_is_refused(client: httpx.Client, name: str) -> None:
+def test_an_invalid_name_in_a_url_is_refused(client: httpx.Client, name: str) -> None:
     for method, path in PATHS:
         check_it_is_refused(client, method, path.format(name), REVIEW if method == "POST" else None)
     if name != "%ED%A0%80":  # of which, as of all that is no UTF-8, servers make a name that nobody has
@@ -66,7 +66,7 @@ def bodies(name: str, verdict: str, file: str) -> Iterator[tuple[str, dict[str, 
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_a_name_in_a_body_that_is_none_is_refused_and_nothing_is_kept(client: httpx.Client, name: str) -> None:
+def test_an_invalid_name_in_a_body_is_refused_and_nothing_is_stored(client: httpx.Client, name: str) -> None:
     verdict = client.post(ENDPOINT, json=TREE).json()["results"][0]["decision"]["id"]
     before = client.get("/v1/batches").json()["data"]
     for path, body in bodies(name, verdict, sent(client, "a")):
@@ -83,7 +83,7 @@ def sent(client: httpx.Client, *names: str) -> str:
     return str(given.json()["id"])
 
 
-def test_a_line_whose_id_no_file_can_hold_keeps_no_other_from_its_answer(client: httpx.Client) -> None:
+def test_a_line_whose_id_cannot_be_stored_does_not_stop_the_other_lines(client: httpx.Client) -> None:
     batch = client.post("/v1/batches", json=BATCH | {"input_file_id": sent(client, "a", "\ud800", "\0")}).json()["id"]
     deadline = time.monotonic() + SOON_S
     while (ended := client.get(f"/v1/batches/{batch}").json())["status"] != "completed":
@@ -97,6 +97,6 @@ def test_a_line_whose_id_no_file_can_hold_keeps_no_other_from_its_answer(client:
 
 
 @pytest.mark.parametrize("before", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"])
-def test_a_moment_that_is_none_in_utc_is_refused(client: httpx.Client, before: str) -> None:
+def test_a_time_outside_the_range_of_utc_is_refused(client: httpx.Client, before: str) -> None:
     answer = client.get("/v1/reviews", params={"before": before})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "before")

@@ -50,7 +50,7 @@ def test_every_answered_decision_outlives_a_kill(start, empty_url: str) -> None:
     assert set(answered) <= kept
 
 
-def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
+def test_a_decision_that_cannot_be_logged_is_not_returned(tmp_path: Path) -> None:
     settings = Settings(policies_dir=SMALL_POLICIES, data_dir=tmp_path, database_url=None)
     app = create_app(open_moderator(settings))
     database = open_database(settings.decision_log_url)
@@ -67,7 +67,7 @@ def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_unavailable")
 
 
-def test_what_is_past_its_retention_is_gone_when_the_api_starts(tmp_path: Path, verdict) -> None:
+def test_decisions_past_their_retention_are_deleted_when_the_api_starts(tmp_path: Path, verdict) -> None:
     settings = Settings(
         policies_dir=SMALL_POLICIES,
         data_dir=tmp_path,

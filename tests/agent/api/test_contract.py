@@ -14,7 +14,7 @@ TOO_STRICT = "positive_data_acceptance"
 EXAMPLES = 30
 
 
-def test_no_answer_breaks_the_document(start_api: Any, worker: str, tmp_path: Path) -> None:
+def test_every_response_conforms_to_the_openapi_document(start_api: Any, worker: str, tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path}/propriety.db")
     terms = Terms(scopes=list(Scope), detector=Detector.NEAREST, per_minute=None, concurrent=None)
     key = Tenants(database).create("acme", terms)

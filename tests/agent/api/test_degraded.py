@@ -4,7 +4,7 @@ import openai
 import pytest
 
 
-def test_without_the_llm_the_neighbours_decide_strictly_and_say_so(real):
+def test_without_the_llm_the_nearest_detector_decides_strictly_and_the_status_is_degraded(real):
     def decision(model: str, prompt: str) -> dict[str, object]:
         return real.moderations.create(model=model, input=prompt, extra_body={"locale": "ar-SA"}).results[0].decision
 
@@ -19,7 +19,7 @@ def test_without_the_llm_the_neighbours_decide_strictly_and_say_so(real):
     assert (clear["status"], clear["action"]) == ("degraded", "allow")
 
 
-def test_without_the_llm_chats_and_pictures_go_on(real):
+def test_without_the_llm_chats_and_pictures_still_work(real):
     messages = [{"role": "user", "content": "a tree on a hill"}]
     chat = real.chat.completions.create(model="propriety-llm", messages=messages)
     assert (chat.choices[0].message.content, chat.verdict["status"]) == ("a tree on a hill", "degraded")
@@ -30,7 +30,7 @@ def test_without_the_llm_chats_and_pictures_go_on(real):
     assert blocked.value.body["verdict"]["status"] == "degraded"
 
 
-def test_where_nothing_can_judge_every_route_fails_closed(client):
+def test_without_any_detector_every_route_fails_closed(client):
     (result,) = client.moderations.create(input="outage").results
     assert result.flagged
     assert not any(result.categories.model_dump().values())

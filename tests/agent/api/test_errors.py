@@ -107,7 +107,7 @@ def refusal(answer: httpx.Response) -> dict[str, object]:
         (IMAGES, {"prompt": "a tree", "response_format": "url"}, "response_format"),
     ],
 )
-def test_bad_input_gets_a_4xx_that_names_the_field(web, path, body, param):
+def test_invalid_input_returns_a_4xx_that_names_the_field(web, path, body, param):
     answer = web.post(path, content=json.dumps(body), headers=JSON)
     assert 400 <= answer.status_code < 500
     error = refusal(answer)
@@ -133,7 +133,7 @@ def test_bad_input_gets_a_4xx_that_names_the_field(web, path, body, param):
         (b"\x1f\x8b\x08", "cannot be read as JSON"),
     ],
 )
-def test_a_broken_body_gets_a_400_that_says_what_is_broken(web, path, content, reason):
+def test_a_malformed_body_returns_a_400_that_says_what_is_wrong(web, path, content, reason):
     answer = web.post(path, content=content, headers=JSON)
     assert answer.status_code == 400
     assert reason in refusal(answer)["message"]
@@ -141,7 +141,7 @@ def test_a_broken_body_gets_a_400_that_says_what_is_broken(web, path, content, r
 
 @every_route
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_body_over_the_limit_gets_413(web, path, announced):
+def test_a_body_over_the_limit_returns_413(web, path, announced):
     body = b'{"input": "' + b"x" * 8 * MAX_BODY + b'"}'
     content = body if announced else (body[i : i + 65536] for i in range(0, len(body), 65536))
     answer = web.post(path, content=content, headers=JSON)
@@ -158,12 +158,12 @@ def raw(web: httpx.Client, head: bytes) -> socket.socket:
     return line
 
 
-def test_a_body_that_is_announced_to_be_too_large_is_not_read(web):
+def test_a_body_announced_as_too_large_is_not_read(web):
     with raw(web, f"content-length: {MAX_BODY + 1}\r\nexpect: 100-continue\r\n".encode()) as line:
         assert line.recv(4096).startswith(b"HTTP/1.1 413")
 
 
-def test_a_body_that_never_comes_is_not_waited_for(web, monkeypatch):
+def test_a_body_that_never_arrives_times_out(web, monkeypatch):
     monkeypatch.setattr(errors, "BODY_TIMEOUT_S", 0.2)
     with raw(web, b"content-length: 9\r\n") as line:
         line.sendall(b"{")
@@ -174,14 +174,14 @@ def test_a_body_that_never_comes_is_not_waited_for(web, monkeypatch):
 
 @every_route
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-def test_a_body_that_is_not_announced_as_json_gets_415(web, path, kind):
+def test_a_body_whose_content_type_is_not_json_returns_415(web, path, kind):
     answer = web.post(path, content=json.dumps(GOOD[path]), headers={"content-type": kind} if kind else {})
     assert answer.status_code == 415
     assert str(kind or "none") in refusal(answer)["message"]
 
 
 @every_route
-def test_unknown_paths_and_methods_are_told_in_the_same_shape(web, path):
+def test_unknown_paths_and_methods_return_errors_of_the_same_shape(web, path):
     assert refusal(web.get("/v1/nothing"))["code"] == "not_found"
     assert refusal(web.post(f"{path}/", json=GOOD[path]))["code"] == "not_found"
     for method in ("GET", "PUT", "DELETE", "OPTIONS"):
@@ -193,7 +193,7 @@ def test_unknown_paths_and_methods_are_told_in_the_same_shape(web, path):
 
 @every_route
 @pytest.mark.parametrize("locale", ["zz", b"\xff\xfe"])
-def test_a_locale_header_that_is_no_locale_is_refused(web, path, locale):
+def test_an_invalid_locale_header_is_refused(web, path, locale):
     answer = web.post(path, json=GOOD[path], headers={"Propriety-Locale": locale})
     assert answer.status_code == 400
     assert refusal(answer)["param"] == "locale"
@@ -201,7 +201,7 @@ def test_a_locale_header_that_is_no_locale_is_refused(web, path, locale):
 
 @every_route
 @pytest.mark.parametrize("promised", [0, 1000], ids=["without reading", "before the body is whole"])
-def test_a_client_that_hangs_up_leaves_the_server_serving(web, path, promised):
+def test_the_server_survives_a_client_that_hangs_up(web, path, promised):
     body = json.dumps(GOOD[path] | ({"stream": True} if path == CHAT else {})).encode()
     head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     address, port = re.findall(r"[\w.]+", str(web.base_url))[-2:]
@@ -211,7 +211,7 @@ def test_a_client_that_hangs_up_leaves_the_server_serving(web, path, promised):
     assert web.post(path, json=GOOD[path]).status_code == 200
 
 
-def test_a_client_that_leaves_a_stream_leaves_the_server_serving(web):
+def test_the_server_survives_a_client_that_leaves_a_stream(web):
     with web.stream("POST", CHAT, json={"messages": TREE, "stream": True}) as answer:
         assert next(answer.iter_lines()).startswith("data: ")
     assert web.post(CHAT, json=GOOD[CHAT]).status_code == 200
@@ -225,7 +225,7 @@ def test_a_client_that_leaves_a_stream_leaves_the_server_serving(web):
         (IMAGES, {"prompt": "crash"}),
     ],
 )
-def test_an_unforeseen_failure_tells_nothing_of_the_server_and_the_server_goes_on(url, path, body):
+def test_an_unexpected_error_reveals_nothing_and_the_server_continues(url, path, body):
     answer = httpx.post(url + path, json=body)
     assert answer.status_code == 500
     assert "secret" not in answer.text

@@ -49,7 +49,7 @@ def tenant(name: str = "acme", **terms: object) -> Tenant:
     return Tenant(name, Terms(scopes=[Scope.MODERATE], **terms))
 
 
-def test_a_minute_s_requests_pass_and_the_next_is_429_until_the_oldest_is_a_minute_old(limits, clock, run):
+def test_a_request_over_the_limit_is_429_until_the_oldest_is_a_minute_old(limits, clock, run):
     acme = tenant(per_minute=6)
     for _ in range(6):
         run.run(limits.enter(acme))
@@ -64,7 +64,7 @@ def test_a_minute_s_requests_pass_and_the_next_is_429_until_the_oldest_is_a_minu
         run.run(limits.enter(acme))
 
 
-def test_no_moving_minute_has_more_than_the_limit_whatever_its_edges(limits, clock, run):
+def test_no_moving_minute_has_more_than_the_limit(limits, clock, run):
     acme, admitted = tenant(per_minute=10, concurrent=None), []
     for _ in range(600):
         clock.advance(0.5)
@@ -78,7 +78,7 @@ def test_no_moving_minute_has_more_than_the_limit_whatever_its_edges(limits, clo
     assert len(admitted) >= 50
 
 
-def test_a_list_is_charged_whole_and_a_refused_one_is_not_charged(limits, clock, run):
+def test_a_list_counts_in_full_and_a_refused_list_does_not_count(limits, clock, run):
     acme = tenant(per_minute=60)
     run.run(limits.enter(acme))
     run.run(limits.charge(acme, 49))
@@ -90,13 +90,13 @@ def test_a_list_is_charged_whole_and_a_refused_one_is_not_charged(limits, clock,
         run.run(limits.charge(acme, 1))
 
 
-def test_a_list_longer_than_a_minute_s_limit_is_400_since_waiting_would_not_help(limits, run):
+def test_a_list_longer_than_the_limit_is_400_because_waiting_would_not_help(limits, run):
     with pytest.raises(ApiError, match="limit is 60 a minute") as refused:
         run.run(limits.charge(tenant(per_minute=60), 255))
     assert (refused.value.status_code, refused.value.code) == (400, "request_over_limit")
 
 
-def test_requests_at_once_are_bounded_and_a_refused_one_takes_no_place(limits, run):
+def test_concurrent_requests_are_bounded_and_a_refused_one_takes_no_slot(limits, run):
     acme = tenant(concurrent=2, per_minute=3)
     for _ in range(2):
         run.run(limits.enter(acme))
@@ -111,7 +111,7 @@ def test_requests_at_once_are_bounded_and_a_refused_one_takes_no_place(limits, r
         run.run(limits.enter(acme))
 
 
-def test_tenants_are_counted_apart_and_some_have_no_limits(limits, run):
+def test_tenants_are_counted_separately_and_some_have_no_limits(limits, run):
     run.run(limits.enter(tenant(per_minute=1)))
     run.run(limits.enter(tenant("apex", per_minute=1)))
     for _ in range(1000):
@@ -119,7 +119,7 @@ def test_tenants_are_counted_apart_and_some_have_no_limits(limits, run):
 
 
 @pytest.mark.parametrize("jump_s", [86_400, -86_400])
-def test_a_wall_clock_that_jumps_starts_a_new_minute_and_keeps_nobody_waiting_for_a_day(limits, clock, run, jump_s):
+def test_a_clock_that_jumps_by_a_day_starts_a_new_minute(limits, clock, run, jump_s):
     acme = tenant(per_minute=2, concurrent=None)
     for _ in range(2):
         run.run(limits.enter(acme))
@@ -156,7 +156,7 @@ def test_replicas_that_share_a_redis_count_together(redis_url, run):
         run.run(limits.close())
 
 
-def test_without_its_redis_each_process_counts_alone_and_the_log_says_so(free_port, run, caplog):
+def test_without_redis_each_process_counts_alone_and_the_log_says_so(free_port, run, caplog):
     limits = open_limits(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"))
     acme = tenant(per_minute=1)
     run.run(limits.enter(acme))

@@ -4,7 +4,7 @@ import openai
 import pytest
 
 
-def test_the_same_prompt_is_drawn_as_asked_in_one_place_and_rewritten_in_another(real):
+def test_the_same_prompt_is_drawn_unchanged_in_one_place_and_rewritten_in_another(real):
     def draw(locale: str) -> openai.types.ImagesResponse:
         return real.images.generate(
             prompt="a woman holding a wine glass on a beach", extra_body={"locale": locale, "seed": 1}
@@ -28,7 +28,7 @@ def test_a_block_is_explained_in_arabic(real):
 
 
 @pytest.mark.parametrize("prompt", ["", " \n", "x" * 100_000, "a\x01tree", "a\x1b[31m tree", "\x7f"])
-def test_what_is_no_prompt_is_refused_by_every_route(real, prompt):
+def test_an_invalid_prompt_is_refused_by_every_route(real, prompt):
     message = [{"role": "user", "content": prompt}]
     for ask, param in (
         (lambda: real.moderations.create(input=prompt), "input"),
@@ -41,14 +41,14 @@ def test_what_is_no_prompt_is_refused_by_every_route(real, prompt):
 
 
 @pytest.mark.parametrize("locale", ["", "zz-ZZ", "de_", "en-US\x01", "../base", "x" * 10_000, "é", "123"])
-def test_what_is_no_locale_is_refused(real, locale):
+def test_an_invalid_locale_is_refused(real, locale):
     with pytest.raises(openai.BadRequestError) as refused:
         real.moderations.create(input="a tree on a hill", extra_body={"locale": locale})
     assert (refused.value.code, refused.value.param) == ("unknown_locale", "locale")
 
 
 @pytest.mark.parametrize("role", ["system", "assistant"])
-def test_a_chat_without_a_user_s_turn_is_refused(real, role):
+def test_a_chat_without_a_user_turn_is_refused(real, role):
     with pytest.raises(openai.BadRequestError) as refused:
         real.chat.completions.create(model="propriety", messages=[{"role": role, "content": "a tree"}])
     assert (refused.value.code, refused.value.param) == ("invalid_prompt", "messages")

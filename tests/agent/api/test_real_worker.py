@@ -38,7 +38,7 @@ def test_a_rewritten_prompt_is_drawn_and_the_same_seed_draws_it_again(drawer):
     assert max(abs(a - b) for a, b in zip(first.tobytes(), second.tobytes(), strict=True)) <= 1
 
 
-def test_what_the_model_does_not_know_is_told(drawer):
+def test_words_that_the_model_does_not_know_are_reported(drawer):
     (one,) = drawer.images.generate(prompt="an elephant in a park", extra_body={"seed": 1}).drawing
     assert one["notes"] == ["The demo model has never seen: elephant."]
 
@@ -48,13 +48,13 @@ def test_any_text_is_drawn(drawer, prompt):
     assert drawer.images.generate(prompt=prompt, extra_body={"seed": 1}).data
 
 
-def test_a_size_that_the_model_cannot_draw_is_refused_by_name(drawer):
+def test_a_size_that_the_model_cannot_draw_returns_400_and_names_the_field(drawer):
     with pytest.raises(openai.BadRequestError, match="own size is 64x64") as refused:
         drawer.images.generate(prompt="a tree", size="1024x1024")
     assert (refused.value.code, refused.value.param) == ("generator_refused", "size")
 
 
-def test_a_worker_that_has_no_model_is_unavailable_and_the_log_says_why(serve, by_word, tmp_path, caplog):
+def test_a_worker_without_a_model_is_unavailable_and_the_log_says_why(serve, by_word, tmp_path, caplog):
     worker = Worker(str(tmp_path / "none"))
     assert worker.loading.exception()
     for worker_url in serve(create_worker(worker)):

@@ -26,7 +26,7 @@ PROGRAM = textwrap.dedent("""
 """)
 
 
-def test_a_request_is_one_trace_with_no_prompt_in_it_and_llm_and_generator_are_told_of_it(serve, tmp_path: Path):
+def test_a_request_is_one_trace_without_its_prompt_and_llm_and_generator_receive_its_context(serve, tmp_path: Path):
     app, contexts, exports = FastAPI(), dict[str, str](), list[ExportTraceServiceRequest]()
 
     @app.post("/v1/traces")

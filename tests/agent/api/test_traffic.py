@@ -7,7 +7,7 @@ from agent.api.traffic import Traffic
 
 
 @pytest.mark.parametrize(("max_wait_s", "begins"), [(3600, False), (0.01, True)])
-def test_a_batch_s_prompt_waits_for_live_ones_but_not_without_end(monkeypatch, max_wait_s, begins):
+def test_a_batch_prompt_waits_for_live_prompts_but_not_forever(monkeypatch, max_wait_s, begins):
     monkeypatch.setattr(module, "MAX_WAIT_FOR_LIVE_S", max_wait_s)
 
     async def begun_while_live() -> bool:

@@ -11,7 +11,7 @@ from agent.judge.errors import LLMHangsError
 from agent.settings import Settings
 
 
-def test_once_an_answer_was_waited_for_in_vain_one_asks_and_nobody_else_waits(loop: asyncio.Runner) -> None:
+def test_after_a_timeout_only_one_request_at_a_time_waits_for_the_llm(loop: asyncio.Runner) -> None:
     async def ask_at_once(count: int) -> list[type[BaseException]]:
         asked = (model.ainvoke("a tree") for _ in range(count))
         return [type(error) for error in await asyncio.gather(*asked, return_exceptions=True)]

@@ -16,7 +16,7 @@ def read(content: str | bytes, most_prompts: int = 10, most_bytes: int = 1 << 20
     return list(read_lines(io.BytesIO(raw), most_prompts, most_bytes))
 
 
-def test_lines_are_kept_as_they_are_and_counted_without_empty_ones() -> None:
+def test_lines_are_kept_unchanged_and_numbered_without_empty_ones() -> None:
     first, second = json.dumps(request("a")), json.dumps(request("b"), ensure_ascii=False, indent=None)
     assert read(f"\ufeff{first}\r\n\n  \n{second}") == [Line(1, first), Line(2, second)]
 
@@ -47,7 +47,7 @@ def test_lines_are_kept_as_they_are_and_counted_without_empty_ones() -> None:
         ('{"custom_id": ' + "9" * 6000 + "}", "line 2: Invalid JSON"),
     ],
 )
-def test_a_line_that_is_no_request_has_its_flaw_and_the_others_have_none(line: str, flaw: str) -> None:
+def test_an_invalid_line_has_a_flaw_and_the_others_have_none(line: str, flaw: str) -> None:
     good, bad, other = read("\n".join([json.dumps(request("a")), line, json.dumps(request("c"))]))
     assert (good.flaw, other.flaw, bad.text) == (None, None, line)
     assert bad.flaw is not None
@@ -68,13 +68,13 @@ def test_a_line_that_is_no_request_has_its_flaw_and_the_others_have_none(line: s
         (json.dumps(request(body={"input": ["a tree"] * 11})), "more than 10 prompts"),
     ],
 )
-def test_a_file_that_is_none_is_refused_with_the_place(content: str | bytes, reason: str) -> None:
+def test_an_invalid_file_is_refused_with_the_reason(content: str | bytes, reason: str) -> None:
     with pytest.raises(BulkError, match=reason) as refused:
         read(content)
     assert refused.value.code == "invalid_file"
 
 
-def test_a_file_is_bounded_in_bytes_also_where_they_are_empty_lines() -> None:
+def test_empty_lines_count_towards_the_limit_in_bytes() -> None:
     with pytest.raises(BulkError, match="more than"):
         read(json.dumps(request()) + "\n" * 1000 + json.dumps(request("b")), most_bytes=1000)
 
@@ -90,5 +90,5 @@ def test_a_file_is_bounded_in_bytes_also_where_they_are_empty_lines() -> None:
         ("[" * 100_000, None),
     ],
 )
-def test_whatever_can_be_read_of_an_id_is(text: str, name: str | None) -> None:
+def test_the_custom_id_of_an_invalid_line_is_read_if_possible(text: str, name: str | None) -> None:
     assert custom_id(Line(1, text)) == name

@@ -44,9 +44,7 @@ def taken(work: BatchWork, batch: BatchRow) -> BatchRow:
     return found
 
 
-def test_a_batch_is_held_by_one_and_by_the_next_once_it_is_written_or_released(
-    work: BatchWork, batch: BatchRow
-) -> None:
+def test_a_batch_is_held_by_one_process_until_it_writes_or_releases_it(work: BatchWork, batch: BatchRow) -> None:
     first = taken(work, batch)
     assert (first.status, first.done) == ("in_progress", 0)
     assert work.take(batch.id) is None
@@ -55,13 +53,13 @@ def test_a_batch_is_held_by_one_and_by_the_next_once_it_is_written_or_released(
     assert taken(work, batch).done == 1
 
 
-def test_of_many_who_take_it_at_once_one_has_it(work: BatchWork, batch: BatchRow) -> None:
+def test_only_one_of_many_concurrent_takers_gets_the_batch(work: BatchWork, batch: BatchRow) -> None:
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda _: work.take(batch.id), range(16)))
     assert len([one for one in found if one]) == 1
 
 
-def test_whoever_holds_it_and_says_no_more_is_taken_for_dead(
+def test_a_process_that_does_not_renew_its_hold_is_presumed_dead(
     work: BatchWork, batch: BatchRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "HELD", dt.timedelta())
@@ -72,7 +70,7 @@ def test_whoever_holds_it_and_says_no_more_is_taken_for_dead(
     assert work.take(batch.id) is None
 
 
-def test_of_two_who_answered_the_same_lines_the_second_writes_nothing(
+def test_if_two_processes_answer_the_same_lines_the_second_writes_nothing(
     work: BatchWork, batch: BatchRow, files: Files
 ) -> None:
     slow = taken(work, batch)
@@ -88,7 +86,7 @@ def test_of_two_who_answered_the_same_lines_the_second_writes_nothing(
     assert (again.completed, again.failed) == (1, 1)
 
 
-def test_files_are_seen_when_it_ends_and_those_without_lines_go(
+def test_output_files_appear_when_the_batch_ends_and_empty_ones_are_deleted(
     work: BatchWork, batch: BatchRow, batches: Batches, files: Files
 ) -> None:
     assert work.write(taken(work, batch), answers(1, 2, 3, 4))

@@ -41,7 +41,7 @@ def finish(batches: Batches, work: BatchWork, batch: BatchRow) -> BatchRow:
     return found
 
 
-def test_a_batch_is_its_tenant_s_alone(batches: Batches, files: Files) -> None:
+def test_a_batch_is_visible_to_its_tenant_only(batches: Batches, files: Files) -> None:
     batch = batches.create("acme", sent(files), "/v1/moderations", {"a": "b"})
     found = batches.find("acme", batch.id)
     assert found is not None
@@ -51,7 +51,7 @@ def test_a_batch_is_its_tenant_s_alone(batches: Batches, files: Files) -> None:
     assert batches.listed("apex", None, 9) == []
 
 
-def test_lines_and_batches_that_wait_are_bounded_until_they_are_done(
+def test_waiting_lines_and_batches_are_bounded_until_they_finish(
     batches: Batches, work: BatchWork, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = batches.create("acme", sent(files), "/v1/moderations", None)
@@ -66,7 +66,9 @@ def test_lines_and_batches_that_wait_are_bounded_until_they_are_done(
         batches.create("acme", sent(files, 1), "/v1/moderations", None)
 
 
-def test_a_file_that_an_open_batch_needs_is_not_deleted(batches: Batches, work: BatchWork, files: Files) -> None:
+def test_a_file_that_an_unfinished_batch_needs_cannot_be_deleted(
+    batches: Batches, work: BatchWork, files: Files
+) -> None:
     file = sent(files)
     batch = batches.create("acme", file, "/v1/moderations", None)
     with pytest.raises(BulkError, match=batch.id) as refused:
@@ -80,7 +82,9 @@ def test_a_file_that_an_open_batch_needs_is_not_deleted(batches: Batches, work: 
             ask()
 
 
-def test_only_an_open_batch_is_cancelled_and_the_moment_stays(batches: Batches, work: BatchWork, files: Files) -> None:
+def test_only_an_unfinished_batch_can_be_cancelled_and_the_first_time_is_kept(
+    batches: Batches, work: BatchWork, files: Files
+) -> None:
     batch = batches.create("acme", sent(files), "/v1/moderations", None)
     moments = set()
     for _ in range(2):
@@ -94,7 +98,7 @@ def test_only_an_open_batch_is_cancelled_and_the_moment_stays(batches: Batches, 
     assert not batches.cancel("acme", batch.id)
 
 
-def test_what_is_old_and_done_goes_and_what_an_open_batch_needs_stays(
+def test_a_purge_deletes_old_batches_and_files_but_nothing_that_an_unfinished_batch_needs(
     batches: Batches, work: BatchWork, files: Files, database: Engine
 ) -> None:
     done = finish(batches, work, batches.create("acme", sent(files), "/v1/moderations", None))
@@ -109,7 +113,7 @@ def test_what_is_old_and_done_goes_and_what_an_open_batch_needs_stays(
         assert connection.scalar(text("SELECT count(*) FROM file_lines")) == 6
 
 
-def test_an_upload_that_was_broken_off_goes_after_a_day_though_nothing_else_does(
+def test_an_interrupted_upload_is_deleted_after_a_day_and_nothing_else(
     batches: Batches, files: Files, database: Engine
 ) -> None:
     kept, broken_off = sent(files), sent(files)

@@ -45,7 +45,7 @@ def hits(result: str) -> float:
     return REGISTRY.get_sample_value("propriety_cache_requests_total", {"result": result}) or 0.0
 
 
-def test_the_same_question_is_judged_once_and_each_answer_is_a_decision_of_its_own(tmp_path: Path) -> None:
+def test_the_same_request_is_judged_once_and_each_answer_is_its_own_decision(tmp_path: Path) -> None:
     judge, before = moderator(tmp_path), hits("hit")
     first, second = ask(judge, (WINE, "ar-SA"), (WINE, "AR-sa"), tenant=Tenant("acme", Terms(scopes=[Scope.MODERATE])))
     assert [kept(first), kept(second)] == [False, True]
@@ -56,23 +56,21 @@ def test_the_same_question_is_judged_once_and_each_answer_is_a_decision_of_its_o
     assert hits("hit") == before + 1
 
 
-def test_another_place_prompt_or_detector_is_another_question(tmp_path: Path) -> None:
+def test_another_locale_prompt_or_detector_misses_the_cache(tmp_path: Path) -> None:
     judge = moderator(tmp_path)
     ask(judge, (WINE, "ar-SA"))
     assert not any(map(kept, ask(judge, (WINE, "en-US"), (f"{WINE}s", "ar-SA"))))
     assert not kept(ask(judge, (WINE, "ar-SA"), detector=Detector.CASCADE)[0])
 
 
-def test_a_degraded_answer_is_never_kept(tmp_path: Path) -> None:
+def test_a_degraded_verdict_is_never_cached(tmp_path: Path) -> None:
     judge = moderator(tmp_path)
     verdicts = ask(judge, (WINE, "ar-SA"), (WINE, "ar-SA"), detector=Detector.LLM)
     assert [verdict.status for verdict in verdicts] == [Status.DEGRADED] * 2
     assert not any(map(kept, verdicts))
 
 
-def test_what_failed_is_never_kept_also_where_it_is_let_through(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_verdict_is_never_cached_even_with_fail_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge, before = moderator(tmp_path, fail_open=True), REGISTRY.get_sample_value("propriety_fail_open_total") or 0
 
     async def fail(*_: object) -> None:
@@ -85,7 +83,7 @@ def test_what_failed_is_never_kept_also_where_it_is_let_through(
     assert [verdict.status for verdict in ask(judge, (WINE, "ar-SA"))] == [Status.OK]
 
 
-def test_it_is_bounded_and_expires(tmp_path: Path) -> None:
+def test_the_cache_is_bounded_and_its_entries_expire(tmp_path: Path) -> None:
     small = moderator(tmp_path, cache_size=1)
     assert [kept(verdict) for verdict in ask(small, *[(prompt, "ar-SA") for prompt in (WINE, TREE, TREE, WINE)])] == [
         False, False, True, False,
@@ -98,7 +96,7 @@ def test_it_is_bounded_and_expires(tmp_path: Path) -> None:
     assert not any(map(kept, ask(none, (WINE, "ar-SA"), (WINE, "ar-SA"))))
 
 
-def test_a_reload_forgets_what_was_changed_and_no_more(tmp_path: Path) -> None:
+def test_a_reload_invalidates_only_what_changed(tmp_path: Path) -> None:
     shutil.copytree(POLICIES, tmp_path / "policies")
     judge = moderator(tmp_path, policies_dir=tmp_path / "policies")
     ask(judge, (WINE, "ar-SA"), (WINE, "en-US"))
@@ -112,7 +110,7 @@ def test_a_reload_forgets_what_was_changed_and_no_more(tmp_path: Path) -> None:
     assert not any(map(kept, ask(judge, (WINE, "ar-SA"), (WINE, "en-US"))))
 
 
-def test_no_two_questions_share_a_key() -> None:
+def test_no_two_requests_share_a_cache_key() -> None:
     assert len({cache_key("a", "b"), cache_key("ab", ""), cache_key("a\0b"), cache_key("a", "b", ""), cache_key()}) == 5
 
 
@@ -131,7 +129,7 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
         server.terminate()
 
 
-def test_several_processes_share_a_redis_and_do_without_it(
+def test_processes_share_a_redis_and_work_without_it(
     tmp_path: Path, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, other = (moderator(tmp_path / name, redis_url=redis_url) for name in "ab")

@@ -17,7 +17,7 @@ def contents(sessions: Conversations, tenant: str = "acme", conversation: str = 
     return [turn.content for turn in sessions.turns(tenant, conversation)]
 
 
-def test_turns_come_back_in_order_with_their_roles(database: Engine) -> None:
+def test_turns_are_returned_in_order_with_their_roles(database: Engine) -> None:
     sessions, turns = (
         Conversations(database, Settings()),
         [*said("قلعة"), ChatMessage(role="assistant", content="a castle")],
@@ -27,7 +27,7 @@ def test_turns_come_back_in_order_with_their_roles(database: Engine) -> None:
     assert sessions.turns("acme", "c") == [*turns, *said("at night")]
 
 
-def test_two_tenants_never_share_a_conversation_of_one_name(database: Engine) -> None:
+def test_tenants_never_share_a_conversation_of_the_same_name(database: Engine) -> None:
     sessions = Conversations(database, Settings())
     sessions.add("acme", "c", said("a"))
     sessions.add("apex", "c", said("b"))
@@ -36,7 +36,7 @@ def test_two_tenants_never_share_a_conversation_of_one_name(database: Engine) ->
     assert (contents(sessions), contents(sessions, "apex")) == (["a"], [])
 
 
-def test_the_last_turns_of_a_conversation_and_of_a_tenant_are_kept(database: Engine) -> None:
+def test_only_the_last_turns_of_a_conversation_and_of_a_tenant_are_kept(database: Engine) -> None:
     sessions = Conversations(database, Settings(session_turns=3, session_most=5))
     sessions.add("acme", "c", said(*"abcde"))
     assert contents(sessions) == ["c", "d", "e"]
@@ -48,7 +48,7 @@ def test_the_last_turns_of_a_conversation_and_of_a_tenant_are_kept(database: Eng
         assert connection.scalar(text("SELECT count(*) FROM turns")) == 6
 
 
-def test_turns_expire_and_go(database: Engine) -> None:
+def test_expired_turns_are_deleted(database: Engine) -> None:
     Conversations(database, Settings()).add("acme", "c", said("a"))
     short = Conversations(database, Settings(session_ttl_s=1e-6))
     assert contents(short) == []
@@ -58,7 +58,7 @@ def test_turns_expire_and_go(database: Engine) -> None:
 
 
 @pytest.mark.parametrize("storage", ["hashed", "encrypted"])
-def test_where_prompts_are_not_kept_in_clear_turns_are_encrypted(database: Engine, storage: str) -> None:
+def test_turns_are_encrypted_unless_prompts_are_stored_in_clear(database: Engine, storage: str) -> None:
     sessions = Conversations(database, Settings(prompt_storage=storage, prompt_key=KEY))
     sessions.add("acme", "c", said("a castle"))
     assert contents(sessions) == ["a castle"]

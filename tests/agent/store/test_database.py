@@ -58,7 +58,7 @@ def test_a_database_from_before_alembic_is_upgraded_and_keeps_its_rows(empty_url
     again.dispose()
 
 
-def test_several_processes_may_open_an_empty_database_at_once(empty_url: str) -> None:
+def test_several_processes_can_open_an_empty_database_at_once(empty_url: str) -> None:
     with ThreadPoolExecutor(4) as threads:
         for engine in list(threads.map(lambda _: open_database(empty_url), range(4))):
             assert "decisions" in inspect(engine).get_table_names()
@@ -76,7 +76,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_url: str) -> None:
     engine.dispose()
 
 
-def test_a_database_of_a_later_version_is_refused_and_left_alone(empty_url: str) -> None:
+def test_a_database_of_a_later_version_is_refused(empty_url: str) -> None:
     engine = open_database(empty_url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

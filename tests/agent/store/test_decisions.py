@@ -43,7 +43,7 @@ def test_an_unknown_id_reads_nothing(log: DecisionLog, unknown: str, verdict: Ma
     assert log.read(unknown) is None
 
 
-def test_recent_gives_the_newest_first_and_no_more_than_asked(log: DecisionLog, verdict: Make) -> None:
+def test_recent_returns_the_newest_first_up_to_the_limit(log: DecisionLog, verdict: Make) -> None:
     assert log.recent(3) == []
     for number in range(5):
         log.write_all([(verdict(f"verdict-{number}"), "")])
@@ -51,7 +51,7 @@ def test_recent_gives_the_newest_first_and_no_more_than_asked(log: DecisionLog, 
     assert [len(log.recent(limit)) for limit in (0, 1, 5, 100)] == [0, 1, 5, 5]
 
 
-def test_threads_and_a_second_log_write_at_once_and_nothing_is_lost(log: DecisionLog, url: str, verdict: Make) -> None:
+def test_concurrent_writes_through_two_logs_lose_nothing(log: DecisionLog, url: str, verdict: Make) -> None:
     other = Store(Settings(database_url=url)).decisions  # with connections of its own, as another process has
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: (log, other)[n % 2].write_all([(verdict(f"verdict-{n}"), "")]), range(60)))
@@ -66,7 +66,7 @@ def test_a_verdict_is_never_overwritten(log: DecisionLog, verdict: Make) -> None
     assert log.read("verdict-1") == verdict("verdict-1")
 
 
-def test_a_tenant_reads_its_own_verdicts_and_no_other_s(log: DecisionLog, verdict: Make) -> None:
+def test_a_verdict_is_found_for_its_own_tenant_only(log: DecisionLog, verdict: Make) -> None:
     log.write_all([(verdict("verdict-1"), "acme")])
     assert log.read("verdict-1", "acme") == verdict("verdict-1")
     assert log.read("verdict-1", "apex") is None
@@ -86,7 +86,7 @@ def stored(url: str) -> str:
     return str(rows)
 
 
-def test_encrypted_verdicts_are_read_whole_and_no_word_of_the_prompt_lies_in_the_log(
+def test_encrypted_verdicts_are_read_in_full_and_the_database_has_no_word_of_the_prompt(
     url: str, blocked: Verdict
 ) -> None:
     log = Store(Settings(database_url=url, prompt_storage=Storage.ENCRYPTED, prompt_key=KEY)).decisions
@@ -101,7 +101,7 @@ def test_encrypted_verdicts_are_read_whole_and_no_word_of_the_prompt_lies_in_the
         other.database.dispose()
 
 
-def test_hashed_prompts_tell_which_are_the_same_and_nothing_else(url: str, blocked: Verdict) -> None:
+def test_hashed_prompts_show_which_are_equal_and_nothing_else(url: str, blocked: Verdict) -> None:
     log = Store(Settings(database_url=url, prompt_storage=Storage.HASHED, prompt_key=KEY)).decisions
     log.write_all([(blocked, "")])
     log.write_all(
@@ -118,7 +118,9 @@ def test_hashed_prompts_tell_which_are_the_same_and_nothing_else(url: str, block
     log.database.dispose()
 
 
-def test_what_was_written_under_another_setting_is_still_read(url: str, blocked: Verdict, verdict: Make) -> None:
+def test_verdicts_written_under_another_storage_setting_are_still_read(
+    url: str, blocked: Verdict, verdict: Make
+) -> None:
     for name, storage in (("verdict-1", Storage.CLEAR), ("verdict-2", Storage.ENCRYPTED)):
         log = Store(Settings(database_url=url, prompt_storage=storage, prompt_key=KEY)).decisions
         log.write_all([(verdict(name), "")])
@@ -126,7 +128,7 @@ def test_what_was_written_under_another_setting_is_still_read(url: str, blocked:
         log.database.dispose()
 
 
-def test_what_is_older_than_that_is_deleted_and_the_rest_stays(log: DecisionLog, verdict: Make) -> None:
+def test_a_purge_deletes_older_verdicts_and_keeps_the_rest(log: DecisionLog, verdict: Make) -> None:
     log.write_all([(verdict("verdict-1"), "")])
     moment = dt.datetime.now(dt.UTC)
     log.write_all([(verdict("verdict-2"), "acme")])

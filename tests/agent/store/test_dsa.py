@@ -25,7 +25,7 @@ KNOWN = {
 }  # fmt: skip
 
 
-def test_a_block_has_every_field_that_is_required_and_none_of_the_prompt(blocked: Verdict) -> None:
+def test_a_block_has_every_required_field_and_no_word_of_the_prompt(blocked: Verdict) -> None:
     made = statement(blocked, THEN)
     assert made is not None
     assert made.keys() == REQUIRED | {"territorial_scope", "category_addition"}
@@ -50,7 +50,7 @@ def test_a_rewrite_says_that_the_request_was_altered(blocked: Verdict) -> None:
 @pytest.mark.parametrize(
     "told", [{"action": Action.ALLOW}, {"violations": []}, {"status": Status.ERROR, "violations": []}]
 )
-def test_where_nothing_was_restricted_for_what_it_says_there_is_none(blocked: Verdict, told: dict) -> None:
+def test_a_decision_that_restricts_no_content_has_no_statement(blocked: Verdict, told: dict) -> None:
     assert statement(blocked.model_copy(update=told), THEN) is None
 
 

@@ -24,7 +24,7 @@ def files(database: Engine) -> Files:
     return Files(database, Settings())
 
 
-def test_a_file_comes_back_as_it_went_in_and_is_as_long_as_it_says(files: Files) -> None:
+def test_a_file_is_read_back_unchanged_and_its_size_is_exact(files: Files) -> None:
     kept = files.add("acme", "in.jsonl", lines(PAGE + 3))
     content = b"".join(files.content(kept.id))
     assert content.decode() == "".join(f"{line.text}\n" for line in lines(PAGE + 3))
@@ -32,7 +32,7 @@ def test_a_file_comes_back_as_it_went_in_and_is_as_long_as_it_says(files: Files)
     assert [line.number for line in files.lines(kept.id, 2, 2)] == [3, 4]
 
 
-def test_a_file_is_its_tenant_s_alone(files: Files) -> None:
+def test_a_file_is_visible_to_its_tenant_only(files: Files) -> None:
     kept = files.add("acme", "in.jsonl", lines(1))
     assert files.find("acme", kept.id) is not None
     assert files.find("apex", kept.id) is None
@@ -46,7 +46,7 @@ def test_files_are_listed_newest_first_page_by_page(files: Files) -> None:
     assert files.listed("acme", names[-1], 9) == files.listed("acme", "unknown", 9) == []
 
 
-def test_what_breaks_off_leaves_nothing_and_is_seen_by_nobody_meanwhile(files: Files, database: Engine) -> None:
+def test_an_interrupted_upload_is_never_listed_and_leaves_nothing(files: Files, database: Engine) -> None:
     def broken() -> Iterator[Line]:
         yield from lines(PAGE * 2)
         assert files.listed("acme", None, 9) == []
@@ -58,7 +58,7 @@ def test_what_breaks_off_leaves_nothing_and_is_seen_by_nobody_meanwhile(files: F
     assert (rows(database, "files"), rows(database, "file_lines")) == (0, 0)
 
 
-def test_where_prompts_are_not_kept_in_clear_lines_are_encrypted(database: Engine) -> None:
+def test_lines_are_encrypted_unless_prompts_are_stored_in_clear(database: Engine) -> None:
     sealed = Files(database, Settings(prompt_storage="encrypted", prompt_key=KEY))
     kept = sealed.add("acme", "in.jsonl", [*lines(1), Line(2, "{}", "no قلعة")])
     assert sealed.lines(kept.id, 0) == [*lines(1), Line(2, "{}", "no قلعة")]
@@ -68,7 +68,7 @@ def test_where_prompts_are_not_kept_in_clear_lines_are_encrypted(database: Engin
         list(Files(database, Settings()).content(kept.id))
 
 
-def test_a_tenant_s_room_is_bounded_and_another_s_is_not_touched(database: Engine) -> None:
+def test_each_tenant_s_storage_is_bounded_separately(database: Engine) -> None:
     files = Files(database, Settings(files_mib=1))
     files.add("acme", "in.jsonl", [Line(1, "x" * (1 << 20))])
     with pytest.raises(BulkError, match="delete some") as refused:

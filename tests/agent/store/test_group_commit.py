@@ -41,20 +41,20 @@ async def added(commits: GroupCommit[str], disk: Disk, first: str, *others: str)
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def test_what_comes_while_one_is_written_is_committed_together_and_nobody_is_answered_before() -> None:
+def test_items_added_during_a_commit_are_committed_together_before_any_caller_returns() -> None:
     disk = Disk()
     assert asyncio.run(added(GroupCommit(disk.write), disk, "1", "2", "3", "4")) == [None] * 4
     assert disk.commits == [["1"], ["2", "3", "4"]]
 
 
-def test_an_item_that_cannot_be_written_keeps_no_other_out() -> None:
+def test_an_item_that_cannot_be_written_does_not_stop_the_others() -> None:
     disk = Disk()
     told = asyncio.run(added(GroupCommit(disk.write), disk, "1", "2", "bad", "4"))
     assert [type(one) for one in told] == [type(None), type(None), ValueError, type(None)]
     assert disk.commits == [["1"], ["2"], ["4"]]
 
 
-def test_while_the_database_is_gone_everyone_is_told_at_once_and_then_it_goes_on() -> None:
+def test_an_unavailable_database_fails_all_callers_at_once_and_later_commits_succeed() -> None:
     disk, commits = Disk(), GroupCommit[str](lambda items: disk.write(items))
     disk.gone = True
     told = asyncio.run(added(commits, disk, "1", "2", "3"))
@@ -65,7 +65,7 @@ def test_while_the_database_is_gone_everyone_is_told_at_once_and_then_it_goes_on
     assert disk.commits == [["4"]]
 
 
-def test_whoever_leaves_holds_nobody_up_and_what_it_left_is_kept() -> None:
+def test_a_cancelled_caller_delays_nobody_and_its_item_is_kept() -> None:
     disk = Disk()
 
     async def leave() -> None:
@@ -81,7 +81,7 @@ def test_whoever_leaves_holds_nobody_up_and_what_it_left_is_kept() -> None:
     assert sorted(item for commit in disk.commits for item in commit) == ["later", "leaves", "stays"]
 
 
-def test_a_hundred_at_once_lie_in_the_log_each_with_its_tenant(
+def test_a_hundred_concurrent_verdicts_are_logged_each_with_its_tenant(
     empty_url: str, verdict: Callable[[str], Verdict]
 ) -> None:
     log = Store(Settings(database_url=empty_url)).decisions
@@ -98,7 +98,7 @@ def test_a_hundred_at_once_lie_in_the_log_each_with_its_tenant(
     log.database.dispose()
 
 
-def test_of_verdicts_that_are_written_together_all_are_kept_or_none(
+def test_verdicts_written_together_are_either_all_kept_or_none(
     empty_url: str, verdict: Callable[[str], Verdict]
 ) -> None:
     log = Store(Settings(database_url=empty_url)).decisions

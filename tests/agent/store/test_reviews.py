@@ -39,7 +39,7 @@ def review(judge: Moderator, verdict_id: str, given: Review) -> None:
     judge.exemplars.refresh()
 
 
-def test_an_overturned_prompt_and_what_is_nearly_the_same_are_allowed_at_once(judge: Moderator) -> None:
+def test_an_overturned_prompt_and_near_copies_of_it_are_allowed_at_once(judge: Moderator) -> None:
     first = ask(judge, WINE)
     assert first.action is Action.REWRITE
     review(judge, first.id, LIFT)
@@ -55,13 +55,13 @@ def test_an_overturned_prompt_and_what_is_nearly_the_same_are_allowed_at_once(ju
         "a woman holding a wine glass, a diagram of how to build a nail bomb",
     ],
 )  # fmt: skip
-def test_what_is_another_prompt_is_judged_as_ever(judge: Moderator, prompt: str) -> None:
+def test_a_different_prompt_is_judged_as_before(judge: Moderator, prompt: str) -> None:
     before = ask(judge, prompt)
     review(judge, ask(judge, WINE).id, LIFT)
     assert ask(judge, prompt).action is before.action
 
 
-def test_an_offence_added_to_a_long_prompt_that_was_let_through_is_found(judge: Moderator) -> None:
+def test_an_offence_added_to_a_long_allowed_prompt_is_found(judge: Moderator) -> None:
     scene = ", oil painting, a long table with flowers, candles and plates in a hall, soft light, wide angle, detailed"
     review(judge, ask(judge, WINE + scene).id, LIFT)
     assert ask(judge, WINE + scene).action is Action.ALLOW
@@ -69,7 +69,7 @@ def test_an_offence_added_to_a_long_prompt_that_was_let_through_is_found(judge: 
     assert ask(judge, WINE + scene + ", a bottle of wine").action is not Action.ALLOW
 
 
-def test_it_holds_for_its_tenant_and_its_place_alone_unless_it_holds_for_all(judge: Moderator) -> None:
+def test_a_review_applies_to_its_tenant_only_unless_it_is_for_all(judge: Moderator) -> None:
     first = ask(judge, WINE)
     review(judge, first.id, LIFT)
     assert ask(judge, WINE, "apex").action is Action.REWRITE
@@ -77,7 +77,7 @@ def test_it_holds_for_its_tenant_and_its_place_alone_unless_it_holds_for_all(jud
     assert ask(judge, WINE, "apex").action is Action.ALLOW
 
 
-def test_an_allowed_prompt_that_is_overturned_breaks_the_rule_that_is_named(judge: Moderator) -> None:
+def test_an_allowed_prompt_that_is_overturned_breaks_the_named_rule(judge: Moderator) -> None:
     first = ask(judge, TREE)
     for wrong in (None, "nothing"):
         with pytest.raises(ReviewError, match="rule"):
@@ -89,7 +89,7 @@ def test_an_allowed_prompt_that_is_overturned_breaks_the_rule_that_is_named(judg
     assert ask(judge, "a red apple").action is Action.ALLOW
 
 
-def test_what_was_confirmed_changes_nothing_and_a_later_word_replaces_an_earlier(judge: Moderator) -> None:
+def test_a_confirmation_changes_nothing_and_a_later_review_replaces_an_earlier_one(judge: Moderator) -> None:
     first = ask(judge, WINE)
     review(judge, first.id, LIFT)
     review(judge, first.id, Review(Outcome.CONFIRMED, "it is wine", "operator"))
@@ -98,7 +98,7 @@ def test_what_was_confirmed_changes_nothing_and_a_later_word_replaces_an_earlier
     assert (done.review, done.entry.verdict.id) == (Review(Outcome.CONFIRMED, "it is wine", "operator"), first.id)
 
 
-def test_another_process_follows_and_so_does_a_restart(judge: Moderator, tmp_path: Path) -> None:
+def test_a_review_reaches_other_processes_and_survives_a_restart(judge: Moderator, tmp_path: Path) -> None:
     other = moderator(tmp_path)
     review(judge, ask(judge, WINE).id, LIFT)
     assert ask(other, WINE).action is Action.REWRITE
@@ -107,14 +107,14 @@ def test_another_process_follows_and_so_does_a_restart(judge: Moderator, tmp_pat
     assert ask(moderator(tmp_path), WINE).action is Action.ALLOW
 
 
-def test_a_critical_rule_is_lifted_by_nobody(judge: Moderator, blocked: Verdict) -> None:
+def test_a_critical_rule_cannot_be_overturned(judge: Moderator, blocked: Verdict) -> None:
     worst = blocked.violations[0].model_copy(update={"severity": Severity.CRITICAL})
     judge.store.decisions.write_all([(blocked.model_copy(update={"violations": [worst]}), "acme")])
     with pytest.raises(ReviewError, match="critical"):
         review(judge, blocked.id, LIFT)
 
 
-def test_encrypted_prompts_stay_so_as_exemplars_and_hashed_ones_cannot_be_any(tmp_path: Path) -> None:
+def test_exemplars_of_encrypted_prompts_are_encrypted_and_hashed_prompts_cannot_be_exemplars(tmp_path: Path) -> None:
     key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
     sealed = moderator(tmp_path, prompt_storage="encrypted", prompt_key=key)
     review(sealed, ask(sealed, WINE).id, LIFT)
@@ -128,7 +128,7 @@ def test_encrypted_prompts_stay_so_as_exemplars_and_hashed_ones_cannot_be_any(tm
         review(hashed, ask(hashed, WINE).id, LIFT)
 
 
-def test_open_ones_are_what_restricted_and_waits_newest_first(judge: Moderator) -> None:
+def test_open_reviews_are_restricting_decisions_newest_first(judge: Moderator) -> None:
     wine, _, other = ask(judge, WINE), ask(judge, TREE), ask(judge, "a wine glass", "apex")
     listed = [reviewed.entry.verdict.id for reviewed in judge.store.reviews.listed(False, None, None, 10)]
     assert listed == [other.id, wine.id]

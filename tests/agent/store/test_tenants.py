@@ -16,7 +16,7 @@ def tenants(database: Engine, monkeypatch: pytest.MonkeyPatch) -> Tenants:
     return Tenants(database)
 
 
-def test_a_key_is_its_tenant_s_and_only_its_hash_is_kept(tenants: Tenants, database: Engine) -> None:
+def test_a_key_identifies_its_tenant_and_only_its_hash_is_stored(tenants: Tenants, database: Engine) -> None:
     key = tenants.create("acme", TERMS)
     found = tenants.of(key)
     assert found is not None
@@ -26,12 +26,12 @@ def test_a_key_is_its_tenant_s_and_only_its_hash_is_kept(tenants: Tenants, datab
 
 
 @pytest.mark.parametrize("wrong", ["", "prp_", "none", "' or 1=1 --", "\ud800", "x" * 10_000])
-def test_what_is_no_key_is_nobody_s(tenants: Tenants, wrong: str) -> None:
+def test_an_unknown_key_identifies_nobody(tenants: Tenants, wrong: str) -> None:
     tenants.create("acme", TERMS)
     assert tenants.of(wrong) is None
 
 
-def test_rotation_gives_another_key_and_the_first_ends_after_the_grace(tenants: Tenants) -> None:
+def test_rotation_creates_a_new_key_and_the_old_one_ends_after_the_grace_period(tenants: Tenants) -> None:
     first = tenants.create("acme", TERMS)
     second = tenants.rotate("acme", dt.timedelta(hours=1))
     assert tenants.of(first) == tenants.of(second) is not None
@@ -40,7 +40,7 @@ def test_rotation_gives_another_key_and_the_first_ends_after_the_grace(tenants: 
     assert tenants.of(third) is not None
 
 
-def test_revoking_ends_every_key_and_opens_nothing(tenants: Tenants) -> None:
+def test_revoking_ends_every_key_and_does_not_open_the_service(tenants: Tenants) -> None:
     assert not tenants.configured()
     keys = [tenants.create("acme", TERMS), tenants.rotate("acme", dt.timedelta(hours=1))]
     other = tenants.create("apex", TERMS)
@@ -51,7 +51,7 @@ def test_revoking_ends_every_key_and_opens_nothing(tenants: Tenants) -> None:
     assert tenants.configured()
 
 
-def test_a_tenant_is_found_by_name_while_a_key_of_it_holds(tenants: Tenants) -> None:
+def test_a_tenant_is_found_by_name_while_it_has_a_valid_key(tenants: Tenants) -> None:
     tenants.create("acme", TERMS)
     tenants.create("apex", TERMS)
     assert tenants.named("acme") == Tenant("acme", TERMS)
@@ -62,7 +62,7 @@ def test_a_tenant_is_found_by_name_while_a_key_of_it_holds(tenants: Tenants) -> 
     assert tenants.named("") is ANYONE
 
 
-def test_a_revoked_key_is_served_no_longer_than_it_is_remembered(database: Engine) -> None:
+def test_a_revoked_key_is_accepted_no_longer_than_it_is_remembered(database: Engine) -> None:
     now = 0.0
     serving, operator = Tenants(database, clock=lambda: now), Tenants(database)
     key = operator.create("acme", TERMS)
@@ -72,7 +72,7 @@ def test_a_revoked_key_is_served_no_longer_than_it_is_remembered(database: Engin
     assert serving.of(key) is None
 
 
-def test_what_was_looked_up_is_known_without_the_database_for_as_long_as_it_is_remembered(database: Engine) -> None:
+def test_a_key_that_was_looked_up_needs_no_database_while_it_is_remembered(database: Engine) -> None:
     now = 0.0
     serving, operator = Tenants(database, clock=lambda: now), Tenants(database)
     assert serving.remembered(None) is None
@@ -88,7 +88,7 @@ def test_what_was_looked_up_is_known_without_the_database_for_as_long_as_it_is_r
     assert serving.remembered(key) is serving.remembered(ended) is serving.asking(key) is None
 
 
-def test_changed_terms_hold_for_every_key_no_later_than_it_is_remembered(database: Engine) -> None:
+def test_changed_terms_apply_to_every_key_once_the_old_terms_are_forgotten(database: Engine) -> None:
     now = 0.0
     serving, operator = Tenants(database, clock=lambda: now), Tenants(database)
     keys = [operator.create("acme", TERMS), operator.rotate("acme", dt.timedelta(hours=1))]
@@ -100,14 +100,14 @@ def test_changed_terms_hold_for_every_key_no_later_than_it_is_remembered(databas
 
 
 @pytest.mark.parametrize("wrong", [{"colour": "red"}, {"scopes": []}, {"per_minute": 0}, {"detector": "best"}])
-def test_terms_that_are_none_change_nothing(tenants: Tenants, wrong: dict[str, object]) -> None:
+def test_invalid_terms_change_nothing(tenants: Tenants, wrong: dict[str, object]) -> None:
     key = tenants.create("acme", TERMS)
     with pytest.raises(ValidationError):
         tenants.change("acme", wrong)
     assert tenants.of(key) == Tenant("acme", TERMS)
 
 
-def test_names_are_taken_once_and_what_is_not_there_is_said(tenants: Tenants) -> None:
+def test_a_name_can_be_taken_once_and_an_unknown_name_is_reported(tenants: Tenants) -> None:
     tenants.create("acme", TERMS)
     with pytest.raises(TenantError, match="rotate"):
         tenants.create("acme", TERMS)

@@ -52,7 +52,7 @@ def web(url: str) -> httpx.Client:
     return httpx.Client(base_url=url, timeout=30, trust_env=False)
 
 
-def test_through_a_kill_no_line_is_lost_or_written_twice(start, empty_url: str) -> None:
+def test_a_kill_neither_loses_nor_repeats_a_line(start, empty_url: str) -> None:
     url, process = start(empty_url, batch_concurrency=3)
     with web(url) as client:
         batch = begin(client, LINES)
@@ -93,7 +93,7 @@ def pair(moderator, empty_url: str, serve):
     return begin_both
 
 
-def test_two_processes_share_the_work_and_none_does_it_again(pair) -> None:
+def test_two_processes_share_the_work_and_answer_no_line_twice(pair) -> None:
     for url, asked in pair(lambda: asyncio.sleep(0.02)):
         with web(url) as client:
             batches = [begin(client, 40) for _ in range(4)]
@@ -104,9 +104,7 @@ def test_two_processes_share_the_work_and_none_does_it_again(pair) -> None:
         assert all(asked)
 
 
-def test_a_line_that_takes_longer_than_a_batch_is_held_is_not_taken_by_another(
-    pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_slower_than_the_hold_is_not_taken_by_another_process(pair, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (batch_work, batch_worker):
         monkeypatch.setattr(module, "HELD", dt.timedelta(seconds=2))
     gate = threading.Event()
@@ -120,7 +118,7 @@ def test_a_line_that_takes_longer_than_a_batch_is_held_is_not_taken_by_another(
 
 
 @pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
-def test_connections_that_are_lost_lose_no_line(start, empty_url: str) -> None:
+def test_lost_connections_lose_no_line(start, empty_url: str) -> None:
     url, _ = start(empty_url)
     ended_by_us = text(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "

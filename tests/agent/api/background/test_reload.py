@@ -68,13 +68,13 @@ def ready(url: str) -> dict:
     return httpx.get(f"{url}/readyz", trust_env=False).json()
 
 
-def test_a_changed_file_is_served_without_a_restart(judge, served):
+def test_a_changed_file_takes_effect_without_a_restart(judge, served):
     assert action(served) == "rewrite"
     relax(judge)
     until(lambda: action(served) == "allow")
 
 
-def test_a_broken_file_leaves_those_of_before_and_shouts_until_it_is_mended(judge, served, caplog):
+def test_a_broken_file_keeps_the_previous_policies_and_is_reported_until_it_is_fixed(judge, served, caplog):
     good = arabic(judge).read_text(encoding="utf-8")
     arabic(judge).write_text(good.replace("severity: medium", "severity: mild"), encoding="utf-8")
     until(lambda: ready(served)["parts"]["policies"].startswith("degraded: "))
@@ -93,7 +93,7 @@ def test_a_broken_file_leaves_those_of_before_and_shouts_until_it_is_mended(judg
     assert action(served) == "rewrite"
 
 
-def test_a_reload_is_the_operator_s_and_is_done_when_it_is_answered(judge, serve):
+def test_only_the_operator_can_reload_and_the_response_comes_after_the_reload(judge, serve):
     judge.settings = judge.settings.model_copy(update={"policies_watch_s": 3600.0})
     app = create_app(judge)
     admin, user = (
@@ -113,7 +113,7 @@ def test_a_reload_is_the_operator_s_and_is_done_when_it_is_answered(judge, serve
         assert "alcohol" not in judge.policies["ar-SA"].rules_by_id
 
 
-def test_sighup_reads_the_policies_anew(judge):
+def test_sighup_reloads_the_policies(judge):
     judge.settings = judge.settings.model_copy(update={"policies_watch_s": 3600.0})
     app = create_app(judge)
     relax(judge)
@@ -128,7 +128,7 @@ def test_sighup_reads_the_policies_anew(judge):
     asyncio.run(hang_up())
 
 
-def test_each_answer_is_wholly_of_the_one_reading_or_the_other(judge):
+def test_each_verdict_follows_either_the_old_or_the_new_policies(judge):
     strict = judge.policies["ar-SA"].hash
     good = arabic(judge).read_text(encoding="utf-8")
 
@@ -153,7 +153,7 @@ def test_each_answer_is_wholly_of_the_one_reading_or_the_other(judge):
     assert asyncio.run(ask_while_they_change()) == {(True, "rewrite"), (False, "allow")}
 
 
-def test_a_half_written_file_never_weakens_what_is_served(judge):
+def test_a_half_written_file_changes_no_policy(judge):
     before = dict(judge.policies)
     for spoil in (lambda path: path.write_bytes(path.read_bytes()[:90]), lambda path: path.write_bytes(b"\xff")):
         spoil(arabic(judge))

@@ -34,7 +34,7 @@ def web_ui(png) -> FastAPI:
     return app
 
 
-def test_the_safe_prompt_alone_is_drawn_and_what_was_used_is_told(ask, web_ui):
+def test_only_the_safe_prompt_is_sent_and_the_parameters_used_are_returned(ask, web_ui):
     client = ask(web_ui, generator_backend="a1111")
     answer = client.images.generate(prompt="a glass of wine", n=2, size="128x64", extra_body={"seed": 7})
     assert web_ui.state.orders == [{"prompt": "a glass of juice", "seed": 7, "n_iter": 2, "width": 128, "height": 64}]
@@ -45,33 +45,33 @@ def test_the_safe_prompt_alone_is_drawn_and_what_was_used_is_told(ask, web_ui):
     assert answer.data[0].revised_prompt == "a glass of juice"
 
 
-def test_a_checkpoint_can_be_named(ask, web_ui):
+def test_the_checkpoint_can_be_chosen(ask, web_ui):
     ask(web_ui, generator_backend="a1111", generator_model="sd_xl_base").images.generate(prompt="a tree")
     assert web_ui.state.orders[0]["override_settings"] == {"sd_model_checkpoint": "sd_xl_base"}
 
 
-def test_its_picture_is_signed_here_and_its_metadata_says_which_verdict_it_is_of(ask, web_ui):
+def test_the_picture_is_signed_and_its_metadata_names_the_verdict(ask, web_ui):
     picture = ask(web_ui, generator_backend="a1111").images.generate(prompt="a glass of wine").data[0]
     file = base64.b64decode(picture.b64_json)
     assert Image.open(io.BytesIO(file)).text["verdict_id"].startswith("v-")
     assert c2pa.Reader("image/png", io.BytesIO(file)).get_validation_state() == "Valid"
 
 
-def test_an_unsafe_picture_is_not_shown(ask, web_ui, monkeypatch):
+def test_an_unsafe_picture_is_withheld(ask, web_ui, monkeypatch):
     monkeypatch.setattr("propriety.pictures.detector.THRESHOLD", 0.0)
     with pytest.raises(openai.BadRequestError, match="came out unsafe") as refused:
         ask(web_ui, generator_backend="a1111").images.generate(prompt="a tree")
     assert refused.value.code == "content_policy_violation"
 
 
-def test_a_failure_is_503_without_the_backend_s_own_message(ask, web_ui):
+def test_a_failure_returns_503_without_the_backend_s_own_message(ask, web_ui):
     with pytest.raises(openai.InternalServerError, match="returned status 500") as failed:
         ask(web_ui, generator_backend="a1111").images.generate(prompt="an overload")
     assert (failed.value.status_code, failed.value.code) == (503, "generator_failed")
     assert "CUDA" not in failed.value.message
 
 
-def test_another_server_at_its_address_is_logged_with_the_setting_to_check(ask, caplog):
+def test_a_wrong_server_at_the_address_is_logged_with_the_setting_to_check(ask, caplog):
     app = FastAPI()
     app.post("/sdapi/v1/txt2img")(lambda: {"images": ["bm8gcGljdHVyZQ=="], "info": "{}"})
     with pytest.raises(openai.InternalServerError, match="invalid response"):

@@ -51,13 +51,13 @@ def get(server, monkeypatch):
     return lambda path: asyncio.run(ask(path))
 
 
-def test_what_is_short_enough_is_read(get):
+def test_a_short_response_is_read(get):
     assert get("/short") == b"x" * 1000
 
 
 @pytest.mark.parametrize(
     ("path", "reason"), [("/announced", "larger"), ("/endless", "larger"), ("/compressed", "compressed")]
 )
-def test_what_is_too_large_or_may_become_so_is_left(get, path, reason):
+def test_a_response_that_is_too_large_or_compressed_is_refused(get, path, reason):
     with pytest.raises(httpx.ReadError, match=reason):
         get(path)

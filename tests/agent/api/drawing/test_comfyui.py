@@ -58,7 +58,7 @@ def test_each_picture_is_queued_with_its_own_seed_and_fetched(ask, comfy):
     assert [(one["seed"], one["width"], one["height"]) for one in answer.drawing] == [(7, 128, 64), (8, 128, 64)]
 
 
-def test_every_input_of_the_graph_names_a_node_that_there_is(ask, comfy):
+def test_every_input_of_the_graph_names_an_existing_node(ask, comfy):
     ask(comfy, generator_backend="comfyui").images.generate(prompt="a tree")
     (graph,) = comfy.state.graphs.values()
     links = [value for node in graph.values() for value in node["inputs"].values() if isinstance(value, list)]
@@ -70,13 +70,13 @@ def test_every_input_of_the_graph_names_a_node_that_there_is(ask, comfy):
     ("prompt", "model", "reason"),
     [("a fail", "sd15", "ComfyUI failed to draw"), ("a tree", "none", "returned status 400")],
 )
-def test_what_it_fails_at_is_503(ask, comfy, prompt, model, reason):
+def test_a_failure_of_comfyui_returns_503(ask, comfy, prompt, model, reason):
     with pytest.raises(openai.InternalServerError, match=reason) as failed:
         ask(comfy, generator_backend="comfyui", generator_model=model).images.generate(prompt=prompt)
     assert (failed.value.status_code, failed.value.code) == (503, "generator_failed")
 
 
-def test_what_takes_too_long_is_taken_out_of_its_queue(ask, comfy):
+def test_a_picture_that_takes_too_long_is_removed_from_the_queue(ask, comfy):
     client = ask(comfy, generator_backend="comfyui", generator_timeout_s=0.5)
     with pytest.raises(openai.InternalServerError, match="does not respond") as failed:
         client.images.generate(prompt="a long wait")

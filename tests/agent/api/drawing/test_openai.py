@@ -36,7 +36,7 @@ def images(png) -> FastAPI:
     return app
 
 
-def test_the_safe_prompt_alone_is_sent_with_the_key_and_nothing_is_claimed_that_is_not_said(ask, images):
+def test_only_the_safe_prompt_is_sent_with_the_key_and_unknown_parameters_are_null(ask, images):
     client = ask(images, "/v1", generator_backend="openai", generator_model="gpt-image-1", generator_api_key="secret")
     answer = client.images.generate(prompt="a glass of wine", n=2, size="1024x1024", extra_body={"seed": 7})
     body = {"model": "gpt-image-1", "prompt": "a glass of juice", "n": 2, "size": "1024x1024"}
@@ -46,7 +46,7 @@ def test_the_safe_prompt_alone_is_sent_with_the_key_and_nothing_is_claimed_that_
     ] * 2
 
 
-def test_a_picture_that_is_stored_elsewhere_is_fetched_without_the_key(ask, images):
+def test_a_picture_stored_elsewhere_is_fetched_without_the_key(ask, images):
     client = ask(images, "/v1", generator_backend="openai", generator_model="dall-e-2", generator_api_key="secret")
     answer = client.images.generate(prompt="a tree")
     assert answer.drawing[0]["width"] == 256
@@ -56,21 +56,21 @@ def test_a_picture_that_is_stored_elsewhere_is_fetched_without_the_key(ask, imag
 @pytest.mark.parametrize(
     "address", ["http://localhost:{port}/storage", "https://localhost:{port}/storage", "https://10.0.0.7/", "http://["]
 )
-def test_a_picture_is_not_fetched_from_behind_this_server(ask, images, address):
+def test_a_picture_is_not_fetched_from_an_internal_address(ask, images, address):
     client = ask(images, "/v1", generator_backend="openai", generator_model=address)
     with pytest.raises(openai.InternalServerError, match="invalid response"):
         client.images.generate(prompt="a tree")
     assert images.state.storage_saw == []
 
 
-def test_its_own_moderation_is_told_as_a_refusal(ask, images):
+def test_a_refusal_by_the_backend_s_own_moderation_returns_400(ask, images):
     client = ask(images, "/v1", generator_backend="openai", generator_model="gpt-image-1")
     with pytest.raises(openai.BadRequestError, match=r"refused the prompt: Your request was rejected") as refused:
         client.images.generate(prompt="not to their taste")
     assert refused.value.code == "generator_refused"
 
 
-def test_its_rate_limit_is_passed_on(ask, images):
+def test_the_backend_s_rate_limit_is_passed_on(ask, images):
     client = ask(images, "/v1", generator_backend="openai", generator_model="gpt-image-1")
     with pytest.raises(openai.RateLimitError) as busy:
         client.images.generate(prompt="a crowd")

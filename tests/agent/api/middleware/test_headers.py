@@ -18,19 +18,19 @@ from agent.api.middleware.headers import HEADERS
         ("POST", "/v1/moderations", {"input": "crash"}, 500),
     ],
 )
-def test_every_answer_has_them(url, method, path, body, status):
+def test_every_response_has_the_security_headers(url, method, path, body, status):
     answer = httpx.request(method, url + path, json=body)
     assert answer.status_code == status
     assert answer.headers.items() >= {name.lower(): value for name, value in HEADERS.items()}.items()
 
 
-def test_the_page_that_shows_the_document_may_load_its_scripts(url):
+def test_the_documentation_page_may_load_its_scripts(url):
     answer = httpx.get(f"{url}/docs")
     assert "content-security-policy" not in answer.headers
     assert answer.headers["x-frame-options"] == "DENY"
 
 
-def test_no_other_origin_is_let_in(url):
+def test_no_other_origin_is_allowed(url):
     origin = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
     preflight = httpx.options(f"{url}/v1/moderations", headers=origin)
     answer = httpx.post(f"{url}/v1/moderations", json={"input": "a tree"}, headers=origin)

@@ -24,7 +24,7 @@ def sample(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-def test_a_request_keeps_its_id_or_gets_one_also_where_it_fails(url):
+def test_a_request_keeps_its_id_or_gets_one_even_if_it_fails(url):
     def told(given: str | None, prompt: str = "a tree") -> httpx.Response:
         headers = {"X-Request-ID": given} if given else {}
         return httpx.post(f"{url}/v1/moderations", json={"input": prompt}, headers=headers)
@@ -37,7 +37,7 @@ def test_a_request_keeps_its_id_or_gets_one_also_where_it_fails(url):
     assert told("refused", "").headers["x-request-id"] == "refused"
 
 
-def test_decisions_are_counted_by_tenant_place_rule_and_action(real_url):
+def test_decisions_are_counted_by_tenant_locale_rule_and_action(real_url):
     def count(rule: str, action: str) -> float:
         labels = {"tenant": "", "locale": "ar-SA", "rule": rule, "action": action, "status": "ok"}
         return sample("propriety_decisions_total", **labels)
@@ -48,7 +48,7 @@ def test_decisions_are_counted_by_tenant_place_rule_and_action(real_url):
     assert (count("alcohol", "rewrite"), count("", "allow")) == (before[0] + 1, before[1] + 1)
 
 
-def test_degraded_answers_and_steps_are_counted_and_no_endless_label_is_made(real_url):
+def test_degraded_decisions_and_steps_are_counted_and_labels_stay_bounded(real_url):
     before = sample("propriety_degraded_total")
     for number in range(3):
         body = {"input": f"a tree {number}", "locale": f"ar-SA-x-{number}", "model": "propriety-llm"}
@@ -73,9 +73,7 @@ def metrics(url: str) -> str:
     return httpx.get(f"{url}/metrics").text
 
 
-def test_where_keys_are_configured_metrics_have_a_scope_that_opens_nothing_else_of_the_operator_s(
-    moderator, serve, tmp_path
-):
+def test_the_metrics_scope_opens_only_the_metrics(moderator, serve, tmp_path):
 
     judge = moderator.with_settings(
         moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/keys.db"})
@@ -122,7 +120,7 @@ PROGRAM = textwrap.dedent("""
 
 
 @pytest.mark.parametrize("prompts", [False, True])
-def test_the_log_is_json_with_ids_and_tells_prompts_only_where_it_is_set(tmp_path: Path, prompts: bool):
+def test_the_log_is_json_with_ids_and_contains_prompts_only_if_configured(tmp_path: Path, prompts: bool):
     own = {
         "PROPRIETY_POLICIES_DIR": str(SMALL_POLICIES), "PROPRIETY_DATA_DIR": str(tmp_path),
         "PROPRIETY_LLM_URL": "http://127.0.0.1:9/v1", "PROPRIETY_LOG_PROMPTS": str(prompts),

@@ -105,7 +105,7 @@ def prompts(judge):
     return [messages[-1].content for messages, _, _ in judge.asked]
 
 
-def test_each_line_is_answered_as_the_live_request_would_be(client):
+def test_each_line_is_answered_like_a_live_request(client):
     one = client()
     batch = begin(one, [line("a", "a glass of wine"), line("b"), line("c", ["a gun", "a tree"])], metadata={"k": "v"})
     assert (batch.object, batch.status, batch.metadata, batch.output_file_id) == (
@@ -130,7 +130,7 @@ def test_each_line_is_answered_as_the_live_request_would_be(client):
     assert len(answers["c"]["response"]["body"]["results"]) == 2
 
 
-def test_chats_are_answered_too(client):
+def test_chats_can_be_sent_in_batches_too(client):
     one = client()
     body = {"model": "propriety", "messages": [{"role": "user", "content": "a glass of wine"}]}
     chats = [line("a", url="/v1/chat/completions", body=body), line("b")]
@@ -141,7 +141,7 @@ def test_chats_are_answered_too(client):
     assert "the batch's endpoint is /v1/chat/completions" in error["message"]
 
 
-def test_a_bad_line_is_an_error_line_and_the_others_are_answered(client):
+def test_an_invalid_line_becomes_an_error_line_and_the_others_are_answered(client):
     one = client()
     lines = [
         line("good"), "{broken", line("good"), line("number", 5), line("empty", ""), line("last"),
@@ -162,7 +162,7 @@ def test_a_bad_line_is_an_error_line_and_the_others_are_answered(client):
     assert "secret" not in one.files.content(done.error_file_id).text
 
 
-def test_what_failed_on_our_side_is_asked_again(client, judge):
+def test_a_line_that_fails_on_our_side_is_retried(client, judge):
     decide, failures = judge.moderate, iter([OSError("a secret of the server")] * 2)
 
     async def moderate(*arguments):
@@ -176,7 +176,7 @@ def test_what_failed_on_our_side_is_asked_again(client, judge):
     assert list(told(one, done.output_file_id)) == ["a", "b"]
 
 
-def test_the_tenant_s_terms_hold_for_every_line(client, judge):
+def test_the_tenant_s_terms_apply_to_every_line(client, judge):
     german = client(locales=["de"], default_locale="de-AT", detector=Detector.LLM, audience="children")
     done = ended(german, begin(german, [line("own"), line("far", extra={"locale": "fr-FR"}),
                                         line("mild", extra={"model": "propriety-nearest"})]))  # fmt: skip
@@ -188,7 +188,7 @@ def test_the_tenant_s_terms_hold_for_every_line(client, judge):
     assert judge.asked[-1][1:] == ("de-AT-x-children", Detector.LLM)
 
 
-def test_a_batch_and_its_files_are_its_tenant_s_alone(client):
+def test_a_batch_and_its_files_are_visible_to_their_tenant_only(client):
     mine, other = client(), client()
     done = ended(mine, begin(mine, [line("a")]))
     for ask in (other.batches.retrieve, other.batches.cancel):
@@ -225,7 +225,7 @@ def test_batches_are_listed_newest_first_page_by_page(client):
         ({"input_file_id": "\0"}, "input_file_id"), ({"metadata": {"k": "\ud800"}}, "metadata.k"),
     ],
 )  # fmt: skip
-def test_a_batch_that_is_none_is_a_400_that_names_the_field(client, changes, param):
+def test_an_invalid_batch_returns_400_and_names_the_field(client, changes, param):
     one = client()
     body = {"input_file_id": "f", "endpoint": "/v1/moderations", "completion_window": "24h", **changes}
     headers = {"authorization": f"Bearer {one.api_key}", "content-type": "application/json"}
@@ -233,14 +233,14 @@ def test_a_batch_that_is_none_is_a_400_that_names_the_field(client, changes, par
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
-def test_what_a_batch_gave_is_no_input(client):
+def test_the_output_of_a_batch_cannot_be_an_input(client):
     one = client()
     output = ended(one, begin(one, [line("a")])).output_file_id
     with pytest.raises(openai.BadRequestError, match="output of a batch"):
         one.batches.create(input_file_id=output, endpoint="/v1/moderations", completion_window="24h")
 
 
-def test_lines_are_no_live_requests_to_the_tenant_s_limit(client, app):
+def test_batch_lines_do_not_count_towards_the_tenant_s_rate_limit(client, app):
     slow = client(per_minute=10)
     batch = begin(slow, [line(str(number)) for number in range(40)])
     until(lambda: app.state.service.store.batches.find("tenant-1", batch.id).status == "completed")
@@ -249,7 +249,7 @@ def test_lines_are_no_live_requests_to_the_tenant_s_limit(client, app):
         slow.moderations.create(input=["a tree"] * 9) and slow.moderations.create(input="a tree")
 
 
-def test_a_cancelled_batch_keeps_what_was_answered_and_says_of_the_rest_that_it_was_not(client, judge):
+def test_a_cancelled_batch_keeps_its_answers_and_reports_each_unanswered_line(client, judge):
     one, judge.gates["held"] = client(), threading.Event()
     batch = begin(one, [line("a"), line("b", "held"), *(line(f"c{number}") for number in range(300))])
     until(lambda: "held" in prompts(judge))
@@ -269,7 +269,7 @@ def test_a_cancelled_batch_keeps_what_was_answered_and_says_of_the_rest_that_it_
 
 
 @pytest.mark.parametrize("why", ["expired", "revoked"])
-def test_what_cannot_be_asked_any_longer_is_said_line_by_line(client, app, judge, why):
+def test_a_batch_that_expires_or_loses_its_key_reports_each_unanswered_line(client, app, judge, why):
     one, judge.gates["held"] = client(), threading.Event()
     batch = begin(one, [line("a", "held"), line("b")])
     until(lambda: "held" in prompts(judge))
@@ -290,7 +290,7 @@ def test_what_cannot_be_asked_any_longer_is_said_line_by_line(client, app, judge
         assert ended(one, batch).expired_at
 
 
-def test_live_requests_overtake_a_thousand_lines_that_wait(client, judge, monkeypatch):
+def test_live_requests_overtake_a_thousand_waiting_lines(client, judge, monkeypatch):
     monkeypatch.setattr(traffic, "MAX_WAIT_FOR_LIVE_S", 3600)
     judge.gates = {"line 0": threading.Event(), "live": threading.Event()}
     one, other = client(), client()
@@ -312,7 +312,7 @@ def test_live_requests_overtake_a_thousand_lines_that_wait(client, judge, monkey
     ended(one, batch)
 
 
-def test_no_more_prompts_of_batches_are_judged_at_once_than_is_set(client, judge):
+def test_the_number_of_batch_prompts_judged_at_once_is_bounded(client, judge):
     judge.gates = {name: threading.Event() for name in ("a", "b", "c")}
     one = client()
     batch = begin(one, [line("all", ["a", "b", "c"])])
@@ -324,7 +324,7 @@ def test_no_more_prompts_of_batches_are_judged_at_once_than_is_set(client, judge
     assert ended(one, batch).request_counts.completed == 1
 
 
-def test_a_tenant_s_few_lines_do_not_wait_for_another_s_many(client, judge):
+def test_a_small_batch_does_not_wait_for_another_tenant_s_large_one(client, judge):
     judge.gates["many 0"] = threading.Event()
     large, small = client(), client()
     first = begin(large, [line(str(number), f"many {number}") for number in range(300)])
@@ -338,7 +338,7 @@ def test_a_tenant_s_few_lines_do_not_wait_for_another_s_many(client, judge):
     ended(large, first)
 
 
-def test_lines_are_counted_and_those_that_wait_are_seen(client, judge, monkeypatch):
+def test_metrics_count_finished_and_waiting_lines(client, judge, monkeypatch):
     def done(result):
         return REGISTRY.get_sample_value("propriety_batch_lines_total", {"result": result}) or 0
 
@@ -360,7 +360,7 @@ def test_lines_are_counted_and_those_that_wait_are_seen(client, judge, monkeypat
     until(lambda: waiting[-1] == 0)
 
 
-def test_decisions_of_a_batch_are_in_the_log_like_any_other(real, real_url):
+def test_decisions_of_a_batch_are_in_the_decision_log(real, real_url):
     done = ended(real, begin(real, [line("a", "a glass of wine", extra={"locale": "ar-SA"})]))
     decision = told(real, done.output_file_id)["a"]["response"]["body"]["results"][0]["decision"]
     assert decision["action"] == "rewrite"

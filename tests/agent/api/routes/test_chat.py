@@ -20,7 +20,7 @@ def test_a_block_is_explained_in_the_locale_s_language(client):
     assert answer.choices[0].finish_reason == "content_filter"
 
 
-def test_text_parts_make_one_message(client, moderator):
+def test_text_parts_are_joined_into_one_message(client, moderator):
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "tree"}]
     client.chat.completions.create(model="propriety", messages=[{"role": "user", "content": parts}])
     assert moderator.asked[-1][0][0].content == "a\ntree"
@@ -33,7 +33,7 @@ def test_streaming_gives_the_same_message_and_the_verdict(client):
     assert chunks[-1].verdict["safe_prompt"] == "a glass of juice"
 
 
-def test_the_stream_ends_with_done_and_keeps_other_scripts_whole(url):
+def test_the_stream_ends_with_done_and_keeps_non_latin_text_intact(url):
     body = {"model": "propriety", "stream": True, "messages": [{"role": "user", "content": "شجرة\u2028🌳"}]}
     answer = httpx.post(f"{url}/v1/chat/completions", json=body)
     assert answer.headers["content-type"].startswith("text/event-stream")

@@ -14,7 +14,7 @@ def chat(client, content, conversation=None):
     return client.chat.completions.create(model="propriety", messages=messages, extra_body=body)
 
 
-def test_a_later_turn_is_judged_in_the_light_of_those_before(client, moderator):
+def test_a_later_turn_is_judged_together_with_the_earlier_ones(client, moderator):
     chat(client, "a glass of wine", "one")
     chat(client, "at night", "one")
     assert [(turn.role, turn.content) for turn in moderator.asked[-1][0]] == [
@@ -24,14 +24,14 @@ def test_a_later_turn_is_judged_in_the_light_of_those_before(client, moderator):
     assert len(moderator.asked[-1][0]) == 1
 
 
-def test_a_picture_is_a_turn_too_and_a_refusal_is_remembered_as_said(client, moderator):
+def test_image_requests_and_refusals_are_kept_as_turns(client, moderator):
     with pytest.raises(openai.BadRequestError):
         client.images.generate(prompt="a gun", extra_body={"conversation_id": "two"})
     client.images.generate(prompt="a tree", extra_body={"conversation_id": "two"})
     assert [turn.content for turn in moderator.asked[-1][0]] == ["a gun", "nicht erlaubt", "a tree"]
 
 
-def test_a_prompt_that_is_none_leaves_no_turn(client, moderator):
+def test_an_invalid_prompt_leaves_no_turn(client, moderator):
     with pytest.raises(openai.BadRequestError):
         chat(client, " ", "three")
     chat(client, "a tree", "three")
@@ -39,7 +39,7 @@ def test_a_prompt_that_is_none_leaves_no_turn(client, moderator):
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 129, "é"])
-def test_a_name_that_is_none_is_refused(client, name):
+def test_an_invalid_conversation_id_is_refused(client, name):
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(
             model="propriety", messages=[{"role": "user", "content": "a"}], extra_body={"conversation_id": name}
@@ -47,7 +47,7 @@ def test_a_name_that_is_none_is_refused(client, name):
     assert refused.value.param == "conversation_id"
 
 
-def test_a_conversation_is_forgotten_on_request(client, moderator, url):
+def test_a_conversation_is_deleted_on_request(client, moderator, url):
     chat(client, "a tree", "four")
     assert httpx.delete(f"{url}/v1/conversations/four").json()["deleted"] is True
     assert httpx.delete(f"{url}/v1/conversations/four").status_code == 404
@@ -55,7 +55,7 @@ def test_a_conversation_is_forgotten_on_request(client, moderator, url):
     assert len(moderator.asked[-1][0]) == 1
 
 
-def test_one_name_is_two_conversations_for_two_tenants(moderator, serve, tmp_path):
+def test_tenants_that_use_the_same_conversation_id_have_separate_conversations(moderator, serve, tmp_path):
     judge = moderator.with_settings(
         moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/keys.db"})
     )

@@ -53,7 +53,7 @@ def send(client, content=LINE, name="in.jsonl", **changes):
     return client.files.create(file=(name, content.encode()), **{"purpose": "batch", **changes})
 
 
-def test_a_file_is_kept_shown_listed_given_back_and_deleted(client):
+def test_a_file_is_stored_shown_listed_returned_and_deleted(client):
     one = client()
     sent = [send(one, "\n".join([LINE, LINE.replace('"a"', '"قلعة"')]), "قلعة.jsonl"), send(one), send(one)]
     shown = one.files.retrieve(sent[0].id)
@@ -70,7 +70,7 @@ def test_a_file_is_kept_shown_listed_given_back_and_deleted(client):
 
 
 @pytest.mark.parametrize("name", ["%00", "a%20b", "x" * 65, "%ED%A0%80", "'"])
-def test_an_id_that_cannot_be_one_is_a_400(client, served, name):
+def test_an_invalid_id_returns_400(client, served, name):
     headers = {"authorization": f"Bearer {client().api_key}"}
     for path, param in (
         (f"files/{name}", "file_id"),
@@ -81,14 +81,14 @@ def test_an_id_that_cannot_be_one_is_a_400(client, served, name):
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
-def test_a_name_that_cannot_be_written_is_written_otherwise(client, served):
+def test_a_file_name_loses_its_folder_and_unprintable_characters(client, served):
     part = "--b\r\nContent-Disposition: form-data; name="
     form = f'{part}"purpose"\r\n\r\nbatch\r\n{part}"file"; filename="a/b\tc.jsonl"\r\n\r\n{LINE}\r\n--b--\r\n'
     head = {"authorization": f"Bearer {client().api_key}", "content-type": "multipart/form-data; boundary=b"}
     assert httpx.post(f"{served}/v1/files", content=form, headers=head).json()["filename"] == "b?c.jsonl"
 
 
-def test_a_file_is_its_tenant_s_alone(client):
+def test_a_file_is_visible_to_its_tenant_only(client):
     mine, other = client(), client()
     file = send(mine)
     for ask in (other.files.retrieve, other.files.content, other.files.delete):
@@ -100,7 +100,7 @@ def test_a_file_is_its_tenant_s_alone(client):
     assert mine.files.retrieve(file.id)
 
 
-def test_the_scope_is_moderate(client):
+def test_files_need_the_scope_moderate(client):
     with pytest.raises(openai.PermissionDeniedError, match="scope 'moderate'"):
         send(client(Scope.DRAW, Scope.ADMIN))
 
@@ -117,7 +117,7 @@ def test_the_scope_is_moderate(client):
         (LINE, {"expires_after": {"anchor": "created_at", "seconds": 3600}}, "expires_after[anchor]", "Extra inputs"),
     ],
 )
-def test_what_is_no_input_is_a_400_that_names_the_field_and_leaves_nothing(client, content, changes, param, reason):
+def test_an_invalid_upload_returns_400_names_the_field_and_stores_nothing(client, content, changes, param, reason):
     one = client()
     with pytest.raises(openai.BadRequestError, match=reason) as refused:
         send(one, content, **changes)
@@ -136,14 +136,14 @@ def test_what_is_no_input_is_a_400_that_names_the_field_and_leaves_nothing(clien
         ({"files": {"purpose": b"batch", "file": b"x"}}, 400),
     ],
 )  # fmt: skip
-def test_a_form_that_is_none_is_a_4xx_in_openai_s_shape(client, served, sent, status):
+def test_an_invalid_form_returns_a_4xx_in_openai_s_shape(client, served, sent, status):
     headers = {"authorization": f"Bearer {client().api_key}", **sent.pop("headers", {})}
     answer = httpx.post(f"{served}/v1/files", headers=headers, **sent)
     assert answer.status_code == status
     assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
 
 
-def test_without_a_key_not_a_byte_of_a_file_is_taken(app):
+def test_without_a_key_no_byte_of_a_file_is_read(app):
     async def ask():
         read, answered = [], []
 
@@ -164,7 +164,7 @@ def test_without_a_key_not_a_byte_of_a_file_is_taken(app):
     assert asyncio.run(ask()) == (401, [])
 
 
-def test_so_many_files_are_taken_in_at_once_and_the_next_may_come_again(client, served, app):
+def test_concurrent_uploads_are_bounded_and_the_next_may_retry(client, served, app):
     one = client()
     with ExitStack() as others:
         for _ in range(MAX_UPLOADS):

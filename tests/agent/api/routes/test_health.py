@@ -8,7 +8,7 @@ from agent.api.readiness import Readiness
     ("part", "status", "code"),
     [("ok", "ok", 200), ("degraded: no answer", "degraded", 200), ("failed: OperationalError", "unready", 503)],
 )
-def test_health_is_the_process_and_readiness_is_every_part(url, monkeypatch, part, status, code):
+def test_healthz_reports_the_process_and_readyz_reports_every_part(url, monkeypatch, part, status, code):
     async def parts(self: Readiness) -> dict[str, str]:
         return {"policies": "ok", "llm": part}
 

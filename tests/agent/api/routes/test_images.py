@@ -22,12 +22,12 @@ def test_a_rewritten_prompt_is_drawn_with_the_verdict_s_parameters(client):
     assert answer.drawing[1].items() >= sent.items()
 
 
-def test_without_a_seed_one_is_drawn_and_told(client):
+def test_without_a_seed_a_random_one_is_used_and_returned(client):
     seeds = {client.images.generate(prompt="a tree").drawing[0]["seed"] for _ in range(3)}
     assert len(seeds) == 3
 
 
-def test_a_blocked_prompt_gets_400_with_the_verdict(client):
+def test_a_blocked_prompt_returns_400_with_the_verdict(client):
     with pytest.raises(openai.BadRequestError) as refused:
         client.images.generate(prompt="a gun")
     assert refused.value.code == "content_policy_violation"
@@ -35,21 +35,21 @@ def test_a_blocked_prompt_gets_400_with_the_verdict(client):
     assert refused.value.body["message"] == "nicht erlaubt"
 
 
-def test_a_picture_that_came_out_unsafe_is_left_out_and_told(client):
+def test_an_unsafe_picture_is_withheld_and_reported(client):
     answer = client.images.generate(prompt="a shady place", n=3, extra_body={"seed": 7})
     assert [base64.b64decode(picture.b64_json) for picture in answer.data] == [b"8", b"9"]
     assert [drawing["seed"] for drawing in answer.drawing] == [8, 9]
     assert [(drawing["seed"], drawing["notes"]) for drawing in answer.blocked] == [(7, ["Blocked by the last look."])]
 
 
-def test_where_all_came_out_unsafe_it_is_a_block_with_the_verdict(client):
+def test_if_every_picture_is_unsafe_the_response_is_a_block_with_the_verdict(client):
     with pytest.raises(openai.BadRequestError, match="came out unsafe") as refused:
         client.images.generate(prompt="a dark place", n=2)
     assert refused.value.code == "content_policy_violation"
     assert refused.value.body["verdict"]["action"] == "allow"
 
 
-def test_a_busy_worker_is_429_with_the_time_to_come_again(client):
+def test_a_busy_worker_returns_429_with_retry_after(client):
     with pytest.raises(openai.RateLimitError) as busy:
         client.images.generate(prompt="a crowd")
     assert (busy.value.code, busy.value.response.headers["retry-after"]) == ("generator_busy", "20")
@@ -59,15 +59,13 @@ def test_a_busy_worker_is_429_with_the_time_to_come_again(client):
     ("prompt", "message"),
     [("a smudge", "failed to draw"), ("a stranger", "invalid response"), ("a short one", "invalid response")],
 )
-def test_what_the_worker_fails_at_is_503(client, prompt, message):
+def test_a_failure_of_the_worker_returns_503(client, prompt, message):
     with pytest.raises(openai.InternalServerError, match=message) as failed:
         client.images.generate(prompt=prompt)
     assert (failed.value.status_code, failed.value.code) == (503, "generator_failed")
 
 
-def test_an_absent_worker_is_503_and_where_it_should_be_is_told_to_the_log_alone(
-    client, moderator, monkeypatch, caplog
-):
+def test_a_missing_worker_returns_503_and_only_the_log_has_its_address(client, moderator, monkeypatch, caplog):
     monkeypatch.setattr(moderator, "settings", Settings(generator_url="http://127.0.0.1:9"))
     with pytest.raises(openai.InternalServerError) as failed:
         client.images.generate(prompt="a tree")
@@ -76,7 +74,7 @@ def test_an_absent_worker_is_503_and_where_it_should_be_is_told_to_the_log_alone
     assert "http://127.0.0.1:9" in caplog.text
 
 
-def test_when_the_caller_leaves_the_worker_is_left_too(serve, moderator):
+def test_if_the_caller_leaves_the_request_to_the_worker_is_cancelled(serve, moderator):
     app, asked, left = FastAPI(), threading.Event(), threading.Event()
 
     @app.post("/v1/draw")

@@ -28,7 +28,7 @@ def test_text_parts_are_judged_as_one_input(client):
     assert result.decision["prompt"] == "a glass\nof wine"
 
 
-def test_a_picture_is_refused_by_name(client):
+def test_an_image_as_input_returns_400_and_names_the_field(client):
     parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
     with pytest.raises(openai.BadRequestError) as refused:
         client.moderations.create(input=parts)

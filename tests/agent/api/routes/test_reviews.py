@@ -41,7 +41,7 @@ def decide(acme, body=WINE):
     return acme.post("/v1/moderations", json=body).json()["results"][0]["decision"]
 
 
-def test_a_decision_is_listed_overturned_with_a_reason_and_followed(service):
+def test_an_open_decision_is_listed_and_once_overturned_changes_the_next_one(service):
     operator, acme = service
     verdict = decide(acme)
     (item,) = operator.get("/v1/reviews").json()["data"]
@@ -56,7 +56,7 @@ def test_a_decision_is_listed_overturned_with_a_reason_and_followed(service):
     assert operator.get("/v1/reviews", params={"status": "done"}).json()["data"] == [answer.json()]
 
 
-def test_pages_follow_on_one_another(service):
+def test_a_page_begins_where_the_previous_one_ends(service):
     operator, acme = service
     for number in range(3):
         decide(acme, WINE | {"input": f"{number} men holding a wine glass"})
@@ -65,7 +65,7 @@ def test_pages_follow_on_one_another(service):
     assert (len(first["data"]), first["has_more"], len(rest["data"]), rest["has_more"]) == (2, True, 1, False)
 
 
-def test_what_cannot_be_is_refused_by_name(service):
+def test_invalid_reviews_and_queries_are_refused(service):
     operator, acme = service
     allowed = decide(acme, {"input": "a tree on a hill", "locale": "ar-SA"})["id"]
     said = {"outcome": "overturned", "reason": "r"}
@@ -82,7 +82,7 @@ def test_what_cannot_be_is_refused_by_name(service):
         assert operator.get("/v1/reviews", params=wrong).status_code == 400
 
 
-def test_reviews_are_the_operator_s_alone(service):
+def test_only_the_operator_can_list_and_write_reviews(service):
     _, acme = service
     assert acme.get("/v1/reviews").status_code == 403
     assert (
