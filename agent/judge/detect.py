@@ -63,7 +63,7 @@ async def detect(text: str, policy: Policy, detector: Detector, index: ConceptIn
         log.warning("degraded: %s", error)
         return _reading(near, near, STRICT, found, policy)._replace(status=Status.DEGRADED)
     kept = near if detector is Detector.CASCADE else {}
-    fused = {rule_id: _fused(answer, near.get(rule_id, 0.0)) for rule_id, answer in answers.items()}
+    fused = {rule_id: fuse(answer, near.get(rule_id, 0.0)) for rule_id, answer in answers.items()}
     return _reading(_joined({**kept, **fused}, company), near, FLAGGED, found, policy)._replace(answers=answers)
 
 
@@ -118,7 +118,8 @@ def _risk(margin: float) -> float:
     return _probability((margin - MARGIN_AT_EVEN) / MARGIN_SCALE)
 
 
-def _fused(judged: float, neighbours: float) -> float:
+def fuse(judged: float, neighbours: float) -> float:
+    """One probability from the LLM's and the neighbours', both in [0, 1]; it rises with each."""
     return _probability(JUDGE_WEIGHT * log_odds(judged) + NEIGHBOUR_WEIGHT * neighbour_odds(neighbours) + BIAS)
 
 

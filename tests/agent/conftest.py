@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from agent.judge.chat_model import chat_model
 from agent.moderator import Moderator
+from agent.open_moderator import open_moderator
 from agent.settings import Settings
 from agent.store.database import open_database
 
@@ -33,7 +34,7 @@ rules:
 @pytest.fixture(scope="session")
 def moderator(llm_url: str, data_dir: Path) -> Moderator:
     """The policies that ship, with a real LLM."""
-    return Moderator(Settings(llm_url=llm_url, data_dir=data_dir))
+    return open_moderator(Settings(llm_url=llm_url, data_dir=data_dir))
 
 
 @pytest.fixture(scope="session")

@@ -1,31 +1,105 @@
-"""What is made of a prompt's two readings, the raw and the normalised."""
+"""The pipeline: what each step hands to the next, with the real index and without an LLM."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from agent.moderator import Moderator
-from agent.policy.lookup import lookup
+from agent.moderator import BadPromptError, Moderator
+from agent.open_moderator import open_moderator
+from agent.policy.lookup import UnknownLocaleError
 from agent.settings import Settings
 from evaluation.obfuscations import OBFUSCATIONS
-from propriety.verdict import Detector
+from propriety.verdict import Action, ChatMessage, Detector, Status
+
+WINE = "a woman holding a wine glass"
+
+
+@pytest.fixture
+def small(small_policies: Path, tmp_path: Path):
+    """A moderator on the small policies; `small(setting=...)`."""
+    opened: list[Moderator] = []
+
+    def make(**settings):
+        own = {"policies_dir": small_policies, "data_dir": tmp_path, "database_url": None}
+        opened.append(open_moderator(Settings(**{**own, "llm_url": "http://127.0.0.1:9/v1", **settings})))
+        return opened[-1]
+
+    yield make
+    for moderator in opened:
+        moderator.store.close()
+
+
+def ask(moderator, prompt, locale="ar-SA", **how):
+    return asyncio.run(moderator.moderate([ChatMessage(role="user", content=prompt)], locale, **how))
+
+
+def logged(moderator):
+    return moderator.store.decisions.recent(10)
+
+
+def test_a_place_or_prompt_that_cannot_be_judged_is_refused_and_leaves_no_decision(small):
+    moderator = small(max_prompt_chars=100)
+    with pytest.raises(UnknownLocaleError):
+        ask(moderator, WINE, "not a locale")
+    for prompt in ("", " \n", "x" * 101, "\x00"):
+        with pytest.raises(BadPromptError):
+            ask(moderator, prompt)
+    assert logged(moderator) == []
+
+
+def test_every_verdict_is_in_the_decision_log_as_it_was_returned(small):
+    moderator = small()
+    verdicts = [ask(moderator, WINE), ask(moderator, "a tree on a hill"), ask(moderator, WINE)]
+    assert logged(moderator) == verdicts[::-1]
+    assert len({verdict.id for verdict in verdicts}) == 3
+
+
+def test_a_rewrite_is_safe_by_the_same_policy_and_keeps_the_rest(small):
+    moderator = small()
+    verdict = ask(moderator, WINE, detector=Detector.NEAREST)
+    assert (verdict.action, verdict.status) == (Action.REWRITE, Status.OK)
+    assert "wine" not in verdict.safe_prompt
+    assert "woman" in verdict.safe_prompt
+    assert 0.5 < verdict.fidelity <= 1
+    assert ask(moderator, verdict.safe_prompt).action is Action.ALLOW
+
+
+@pytest.mark.parametrize(("fail_open", "action"), [(False, Action.BLOCK), (True, Action.ALLOW)])
+def test_a_detector_that_fails_blocks_unless_fail_open_is_set_and_is_logged(small, monkeypatch, fail_open, action):
+    moderator = small(fail_open=fail_open)
+
+    async def fail(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr("agent.moderator.read_prompt", fail)
+    verdict = ask(moderator, "a tree on a hill")
+    assert (verdict.status, verdict.action) == (Status.ERROR, action)
+    assert logged(moderator) == [verdict]
+
+
+def test_a_reading_for_measuring_is_not_logged(small):
+    moderator = small()
+    reading = asyncio.run(moderator.read(WINE, moderator.policies["ar-SA"], Detector.NEAREST))
+    assert [violation.rule_id for violation in reading.violations] == ["alcohol"]
+    assert logged(moderator) == []
 
 
 @pytest.fixture(scope="module")
 def score(data_dir: Path):
     """The neighbours' risk of a prompt in Saudi Arabia."""
-    moderator = Moderator(Settings(data_dir=data_dir))
-    _, policy = lookup(moderator.policies, "ar-SA")
-    return lambda prompt: asyncio.run(moderator.read(prompt, policy, Detector.NEAREST)).score
+    moderator = open_moderator(Settings(data_dir=data_dir))
+    return lambda prompt: asyncio.run(moderator.read(prompt, moderator.policies["ar-SA"], Detector.NEAREST)).score
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["zero-width", "mathematical", "base64", "url", "rot13", "spaced"])
 @pytest.mark.parametrize("prompt", ["a woman with a wine glass on a beach", "a man with a bowl of fruit on a beach"])
 def test_a_prompt_that_hides_what_it_says_is_judged_as_what_it_says(score, how: str, prompt: str) -> None:
     assert score(OBFUSCATIONS[how](prompt)) == pytest.approx(score(prompt), abs=0.01)
 
 
+@pytest.mark.slow
 def test_what_either_reading_breaks_counts_where_both_can_be_read(score) -> None:
     assert score("a wine g1ass on a table, sunset over the sea") >= 0.5
     assert score("a table with a 🍷 on it") >= 0.5

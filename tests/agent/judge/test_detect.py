@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_openai import ChatOpenAI
 
-from agent.judge.detect import FLAGGED, STRICT, _fused, _reading, detect
+from agent.judge.detect import FLAGGED, STRICT, _reading, detect, fuse
 from agent.policy.concept_bank import load_bank
 from agent.policy.files import load_policies
 from agent.policy.model import Policy
@@ -221,22 +221,22 @@ def test_a_rule_with_company_is_named_second_even_where_the_neighbours_are_not_s
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
-def test_judge_and_neighbours_fused_are_a_probability_and_it_never_falls_with_either(
+def test_judge_and_neighboursfuse_are_a_probability_and_it_never_falls_with_either(
     judged: float, judged_too: float, near: float, near_too: float
 ) -> None:
     less, more = sorted((judged, judged_too))
     farther, nearer = sorted((near, near_too))
-    assert 0 < _fused(less, farther) <= _fused(more, farther) < 1
-    assert _fused(less, farther) <= _fused(less, nearer) < 1
+    assert 0 < fuse(less, farther) <= fuse(more, farther) < 1
+    assert fuse(less, farther) <= fuse(less, nearer) < 1
 
 
 @given(st.floats(0.01, 0.98), st.floats(0.19, 0.8))
 def test_it_rises_with_both_where_neither_is_sure(judged: float, near: float) -> None:
-    assert _fused(judged, near) < _fused(judged + 0.01, near)
-    assert _fused(judged, near) < _fused(judged, near + 0.01)
+    assert fuse(judged, near) < fuse(judged + 0.01, near)
+    assert fuse(judged, near) < fuse(judged, near + 0.01)
 
 
 @given(st.floats(0, 1))
 def test_the_neighbours_count_no_more_for_being_certain(judged: float) -> None:
-    assert _fused(judged, 1.0) == _fused(judged, 0.94)
-    assert _fused(judged, 0.0) == _fused(judged, 0.06)
+    assert fuse(judged, 1.0) == fuse(judged, 0.999)
+    assert fuse(judged, 0.0) == fuse(judged, 0.001)
