@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 NOT_OURS = {"data", "models", "out", "secrets", "build"}  # .gitignore's folders
 SHOWN = {"text"}  # languages of blocks that show what a program prints
 DATA = {"csv", "json", "jsonl", "toml", "yaml"}
-PROGRAMS = {"bash", "python"}
+LONG = "propriety evaluate image"  # draws for ten seconds or more; `make test-all` runs these blocks
 
 # The line above a block that says how the tests run it, in italics, for readers too.
 NOT_RUN = re.compile(r"Not run in the tests: (\S.*)")
@@ -139,7 +139,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name, how in {"runnable": "run", "asking": "run with the LLM", "data_block": "are parsed"}.items():
         if name in metafunc.fixturenames:
             chosen = [block for block in blocks() if block.how == how]
-            metafunc.parametrize(name, chosen, ids=lambda block: f"{block.document}:{block.line}")
+            marked = [pytest.param(block, marks=pytest.mark.all if LONG in block.text else ()) for block in chosen]
+            metafunc.parametrize(name, marked, ids=lambda block: f"{block.document}:{block.line}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

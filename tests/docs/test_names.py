@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import click
-import pytest
 import typer.main
 
 import cli
@@ -45,7 +44,9 @@ def test_a_path_in_backticks_exists(document: Any) -> None:
 
 
 def test_a_path_that_source_or_configuration_names_exists() -> None:
-    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".yml", ".yaml"}]
+    files = [
+        path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".yml", ".yaml"}
+    ]
     files += [ROOT / name for name in ("Dockerfile", "Makefile", "pyproject.toml", *map(str, ROOT.glob("*.yml")))]
     dead = {
         f"{file.relative_to(ROOT)}: {path}"
@@ -57,14 +58,16 @@ def test_a_path_that_source_or_configuration_names_exists() -> None:
 
 
 def test_a_test_that_a_document_names_exists(document: Any) -> None:
-    named = {token.content for token in document.inline("code_inline") if re.fullmatch(r"test_\w+(\.py)?", token.content)}
+    named = {
+        token.content for token in document.inline("code_inline") if re.fullmatch(r"test_\w+(\.py)?", token.content)
+    }
     assert sorted(named - _tests()) == []
 
 
 def test_a_setting_that_a_document_names_exists(document: Any) -> None:
     text = document.path.read_text(encoding="utf-8")
     fields = {name.upper() for name in Settings.model_fields}
-    whole = {name.rstrip("_") for name in re.findall(r"\bPROPRIETY_(\w+)", text)} - {"URL"}
+    whole = {name.rstrip("_") for name in re.findall(r"\bPROPRIETY_(\w+)", text)}
     parts = set(re.findall(r"…_([A-Z_]+)", text))
     assert whole - fields == set()
     assert {part for part in parts if not any(field.endswith(part) for field in fields)} == set()
@@ -164,35 +167,42 @@ def _problem(words: list[str]) -> str | None:
     if module is None or module == "pytest":
         return None
     spec = find_spec(module)
-    source = spec and (Path(spec.origin or "").parent / "__main__.py" if spec.submodule_search_locations else Path(spec.origin or ""))
+    source = spec and (
+        Path(spec.origin or "").parent / "__main__.py" if spec.submodule_search_locations else Path(spec.origin or "")
+    )
     if not source or not source.exists():
         return f"{module} cannot be run"
     after = {word.partition("=")[0] for word in arguments[arguments.index(module) :] if word.startswith("--")}
     text = source.read_text(encoding="utf-8")
-    unknown = [name for name in after if f'"{name}"' not in text and not re.search(rf"\b{name[2:].replace('-', '_')}:", text)]
+    unknown = [
+        name for name in after if f'"{name}"' not in text and not re.search(rf"\b{name[2:].replace('-', '_')}:", text)
+    ]
     return f"{module} has no {unknown}" if unknown else None
 
 
 def _problem_of_ours(arguments: list[str], options: set[str]) -> str | None:
-    command: click.Command = typer.main.get_command(cli.app)
-    path = ["propriety"]
+    command: Any = typer.main.get_command(cli.app)
     for word in arguments:
         if not hasattr(command, "list_commands") or word.startswith("-"):
             break
         if not re.fullmatch(r"[a-z-]+", word):
             return None
-        found = command.get_command(click.Context(command), word)
-        if found is None:
-            return f"{' '.join(path)} has no {word}"
-        command, path = found, [*path, word]
+        try:
+            command = _resolved(command, word)
+        except click.UsageError as error:
+            return error.message
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
-    return f"{' '.join(path)} has no {sorted(options - known)}" if options - known else None
+    return f"{' '.join(arguments)} has an unknown option: {sorted(options - known)}" if options - known else None
+
+
+def _resolved(group: Any, name: str) -> Any:
+    """A command of a group, which may be imported for it."""
+    return group.resolve_command(click.Context(group), [name])[1]
 
 
 def _leaves(command: Any, path: str = "") -> Iterator[str]:
     if hasattr(command, "list_commands"):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            yield from _leaves(command.get_command(context, name), f"{path} {name}".strip())
+        for name in command.list_commands(click.Context(command)):
+            yield from _leaves(_resolved(command, name), f"{path} {name}".strip())
     else:
         yield path
