@@ -13,7 +13,7 @@ from agent.policy.files import load_policies
 from agent.settings import Settings
 from propriety.verdict import Action, ChatMessage, Detector, Status
 
-HELD = 0.95
+MIN_PASSED = 0.95
 LLM_TIMEOUT_S = 600  # on two cores an LLM that has just started first reads every rule, for sixteen prompts at once
 POLICIES = load_policies(Settings().policies_dir)
 QUICK = ("base", "ar-SA")
@@ -42,15 +42,16 @@ def test_each_own_test_passes_with_the_embedded_judge(
     assert not [result.test.prompt for result in results if not result.passed]
 
 
-def test_nearly_every_third_own_test_passes_without_the_judge(loop: asyncio.Runner, moderator: Moderator) -> None:
-    cases = cases_of(POLICIES.values())[::3]
+@pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.all)])
+def test_nearly_every_own_test_passes_without_the_judge(loop: asyncio.Runner, moderator: Moderator, step: int) -> None:
+    cases = cases_of(POLICIES.values())[::step]
     results = loop.run(run_cases(moderator, cases, Detector.NEAREST))
     passed = 0
     for _, test, verdict in results:
         unjudged = any(violation.category in BLOCKED_UNJUDGED for violation in verdict.violations)
         action = Action.BLOCK if unjudged and test.expect.action is Action.REWRITE else test.expect.action
         passed += test.expect.model_copy(update={"action": action}).met_by(verdict)
-    assert passed / len(cases) >= HELD
+    assert passed / len(cases) >= MIN_PASSED
 
 
 def test_the_same_scene_is_allowed_in_one_place_and_rewritten_in_another(
