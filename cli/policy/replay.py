@@ -46,7 +46,7 @@ def replay(
     with unlogged(settings) as scratch:
         moderator = load_moderator(scratch, policies)
         try:
-            with noted_once(), counting("Replaying", len(concerned.prompts)) as done:
+            with moderator.store, noted_once(), counting("Replaying", len(concerned.prompts)) as done:
                 replayed = asyncio.run(authoring.replay(moderator, concerned.prompts, detector, done))
         except KeyboardInterrupt:
             fail("interrupted; nothing was changed", INTERRUPTED)
