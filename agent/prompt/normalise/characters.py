@@ -31,6 +31,11 @@ BRACKETED = str.maketrans(dict(zip(range(0x249C, 0x24B6), ascii_lowercase, stric
 BRACKETS = re.compile("[\u249c-\u24b5]{2,}")
 
 
+def scripts(text: str) -> set[str]:
+    """The scripts of a text's letters, as the first words of their Unicode names: {"LATIN", "CYRILLIC"}."""
+    return {unicodedata.name(char, "").partition(" ")[0] for char in text if char.isalpha()}
+
+
 def unbox(text: str) -> str:
     """Letters in black circles, black squares or brackets, and those of flags that do not exist, as plain letters.
 

@@ -8,7 +8,7 @@ import codecs
 import re
 from urllib.parse import unquote
 
-from agent.prompt.normalise.characters import JOINERS
+from agent.prompt.normalise.characters import JOINERS, scripts
 from agent.prompt.normalise.english import STOPWORDS, plausible, wordlike, words
 from agent.prompt.normalise.leet import LEET_INSIDE
 
@@ -16,6 +16,7 @@ BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])(?:[A-Za-z0-9+/_-]{6,}={1,2}|[A-Za-z0
 PERCENT = re.compile(r"%(?:25)*(?=[0-9A-Fa-f]{2})")
 # Turkish and Basque write "%50" and "%20'si" for percentages.
 PERCENTAGE = re.compile(r"[^\w%]*%\d[\d.,]*(?:['’]\w+)?[^\w%]*")
+JAPANESE = {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}
 ROT13 = re.compile(r"\brot[- ]?13\b\W*", re.IGNORECASE)
 MIN_ROT13_LETTERS = 12
 """A shorter text is decoded from ROT13 only where it says that it is ROT13."""
@@ -76,5 +77,11 @@ def _clearly_text(text: str) -> bool:
     found = re.findall(r"[^\W\d_]+", text)
     if sum(char.isalpha() or char.isspace() for char in text) < 0.8 * len(text) or not found:
         return False
-    readable = sum(len(word) < 3 or not word.isascii() or plausible(word.lower()) for word in found)
-    return readable >= 0.7 * len(found) and max(map(len, found)) > 2
+    return sum(map(_could_be_word, found)) >= 0.7 * len(found) and max(map(len, found)) > 2
+
+
+def _could_be_word(letters: str) -> bool:
+    if letters.isascii():
+        return len(letters) < 3 or plausible(letters.lower())
+    of_word = scripts(letters)
+    return len(of_word) == 1 or of_word <= JAPANESE

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from pathlib import Path
+
+from agent.prompt.normalise.characters import scripts
 
 Table = dict[int, str]
 
@@ -18,20 +19,20 @@ def _read() -> tuple[Table, Table, Table, dict[str, Table], set[str]]:
     phonetic: Table = {}
     exact: Table = {}
     small: Table = {}
-    scripts: set[str] = set()
+    others: set[str] = set()
     back: dict[str, Table] = {script: {} for script in ("ARMENIAN", "CYRILLIC", "GREEK")}
     for line in Path(__file__).with_name("look_alikes.tsv").read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
             continue
         code, letter, script, kind, use = line.split("\t")
         if script != "LATIN":
-            scripts.add(script)
+            others.add(script)
         target = phonetic if script == "LATIN" else exact if kind == "exact" else small
         target[int(code, 16)] = letter
         char = chr(int(code, 16))
         if script in back and kind == "exact" and use == "allowed" and char.isupper() == letter.isupper():
             back[script].setdefault(ord(letter), char)
-    return phonetic, exact, small, back, scripts
+    return phonetic, exact, small, back, others
 
 
 PHONETIC, EXACT, SMALL, BACK, SCRIPTS = _read()
@@ -67,7 +68,7 @@ def fold_look_alikes(text: str, context: str = "") -> str:
         return text
     # Whole words of look-alikes ("а", "соре") are Latin too in such a text, if it has no true letter of their script.
     latin = folded.translate(EXACT)
-    return folded if _scripts(latin) & SCRIPTS else latin
+    return folded if scripts(latin) & SCRIPTS else latin
 
 
 def _fold_word(word: str, latin_around: int) -> str:
@@ -77,18 +78,18 @@ def _fold_word(word: str, latin_around: int) -> str:
     if latin.isascii():
         return _in_case_of(word, latin)
     latin = word.translate(EXACT)
-    if not _scripts(latin) & SCRIPTS:
+    if not scripts(latin) & SCRIPTS:
         return _in_case_of(word, latin)
     if ABBREVIATION.fullmatch(word):
         return word
     latin = word.translate(LOOSE)
     is_latin = (_latin_surplus(word) or latin_around) > 0 or PHONETIC_LETTER.search(word)
-    if is_latin and not _scripts(latin) & SCRIPTS:
+    if is_latin and not scripts(latin) & SCRIPTS:
         return _in_case_of(word, latin)
-    scripts = _scripts(word)
-    if len(scripts) == 1 and word.isalpha():
-        native = word.translate(BACK.get(scripts.pop(), {}))
-        if not LATIN.search(native):
+    others = scripts(word) - {"LATIN"}
+    if len(others) == 1 and word.isalpha():
+        native = word.translate(BACK.get(*others, {}))
+        if scripts(native) == others:
             return native
     return word
 
@@ -102,8 +103,3 @@ def _in_case_of(word: str, latin: str) -> str:
     """The Latin reading in lower case if the word's own Latin letters are: many scripts have capitals alone."""
     own = [letter for letter in word if letter.isascii() and letter.isalpha()]
     return latin[0] + latin[1:].lower() if own and all(letter.islower() for letter in own) else latin
-
-
-def _scripts(text: str) -> set[str]:
-    """The scripts of the letters outside ASCII, as the first words of their Unicode names."""
-    return {unicodedata.name(char, "").partition(" ")[0] for char in text if not char.isascii() and char.isalpha()}
