@@ -140,6 +140,8 @@ def _stop(running: Sequence[Running], console: Console) -> None:
     for item in running:
         _signal_group(item.process.pid, signal.SIGKILL)
     _wait_for_end(running, KILL_TIMEOUT_S, Event())
+    for item in running:
+        item.process.poll()  # it may have become a zombie after the last poll
 
 
 def _wait_for_end(running: Sequence[Running], timeout_s: float, hurry: Event) -> list[Running]:

@@ -55,7 +55,10 @@ def image(
     ] = None,
     sampler: Annotated[
         list[str] | None,
-        typer.Option(callback=_one_of(Sampler), help=f"{_list(get_args(Sampler))}; default: the model's. Repeatable."),
+        typer.Option(
+            callback=_one_of(Sampler),
+            help=f"{_list(get_args(Sampler))}; default: ddim, or the model's own. Repeatable.",
+        ),
     ] = None,
     variant: Annotated[
         list[str] | None,
