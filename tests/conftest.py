@@ -1,4 +1,4 @@
-"""Fixtures that several folders share, and the rule that continuous integration skips nothing."""
+"""Fixtures that several folders share. If CI is set, a skipped test fails."""
 
 import asyncio
 import os
@@ -26,13 +26,13 @@ ROOT = Path(__file__).parents[1]
 SMALL_POLICIES = ROOT / "tests" / "small_policies"
 LLM_READY_TIMEOUT_S, API_READY_TIMEOUT_S = 600, 60
 
-# A loaded machine is slow now and then, which is no failure of what is tested.
+# On a loaded machine an example can be slow without being wrong.
 hypothesis.settings.register_profile("propriety", deadline=None)
 hypothesis.settings.load_profile("propriety")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that ask the LLM, so that `make check` can leave them out."""
+    """Marks the tests that need the LLM, so that `make check` can leave them out."""
     for item in items:
         if "llm_url" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.llm)
@@ -40,33 +40,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With CI set, a skipped test fails: what is not run there is run nowhere."""
+    """Fails a skipped test if CI is set: a test skipped there never runs."""
     report = yield
     if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
-        report.longrepr = f"skipped, which fails where CI is set: {report.longrepr}"
+        report.longrepr = f"skipped, which is a failure if CI is set: {report.longrepr}"
     return report
 
 
 @pytest.fixture(scope="session")
 def loop() -> Iterator[asyncio.Runner]:
-    """One event loop for all that ask the LLM: LangChain's models share HTTP clients, and a client keeps its loop."""
+    """One event loop for all tests of the LLM: LangChain's models share HTTP clients, which are bound to a loop."""
     with asyncio.Runner() as runner:
         yield runner
 
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where all that use the policies that ship keep the concepts' vectors: encoding them takes half a minute."""
+    """The data folder of all tests on the shipped policies: encoding their concepts takes half a minute."""
     return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture(scope="session")
 def llm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Base URL, with `/v1`, of a real LLM: PROPRIETY_LLM_URL if healthy, else the embedded one, started here."""
-    named = os.environ.get("PROPRIETY_LLM_URL", "").rstrip("/")
-    if named and _answers(f"{named}/models"):
-        yield named
+    configured = os.environ.get("PROPRIETY_LLM_URL", "").rstrip("/")
+    if configured and _responds(f"{configured}/models"):
+        yield configured
         return
     settings = Settings(llm_url=None, models_dir=ROOT / "models", llm_port=int(os.environ.get("TEST_LLM_PORT", "8011")))
     if not (find_spec("vllm") and (settings.models_dir / EMBEDDED_LLM).exists()):
@@ -83,7 +83,7 @@ def llm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     try:
         deadline = time.monotonic() + LLM_READY_TIMEOUT_S
-        while not _answers(f"{settings.llm_base_url}/models"):
+        while not _responds(f"{settings.llm_base_url}/models"):
             if server.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"the LLM did not start:\n{log.read_text(errors='replace')[-3000:]}")
             time.sleep(1)
@@ -95,11 +95,11 @@ def llm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class Postgres:
-    """A real PostgreSQL on a socket of its own."""
+    """A real PostgreSQL server on its own socket."""
 
     def __init__(self, initdb: Path, folder: Path) -> None:
         self._pg_ctl, self._folder = initdb.with_name("pg_ctl"), folder
-        self._user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+        self._user = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
         if self._user:
             shutil.chown(folder, self._user)
         self._run(initdb, "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8")
@@ -109,11 +109,11 @@ class Postgres:
         self._run(self._pg_ctl, "-D", self._folder / "data", "-o", options, "-l", self._folder / "log", "-w", "start")
 
     def stop(self) -> None:
-        """At once, as where its machine is gone."""
+        """Stops at once, as if its machine had failed."""
         self._run(self._pg_ctl, "-D", self._folder / "data", "-m", "immediate", "-w", "stop")
 
     def new_database(self) -> str:
-        """SQLAlchemy URL of an empty one."""
+        """The SQLAlchemy URL of a new, empty database."""
         url, name = f"postgresql+psycopg://postgres@/{{}}?host={self._folder}", f"test_{os.urandom(8).hex()}"
         engine = create_engine(url.format("postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
@@ -132,7 +132,7 @@ class Postgres:
 def postgres() -> Iterator[Postgres]:
     programs = [shutil.which("initdb"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")))]
     if not (initdb := next((program for program in programs if program), None)):
-        pytest.skip("no PostgreSQL: `apt-get install postgresql` brings initdb and pg_ctl")
+        pytest.skip("no PostgreSQL: `apt-get install postgresql` provides initdb and pg_ctl")
     folder = Path(tempfile.mkdtemp(prefix="postgres"))
     try:
         server = Postgres(Path(initdb), folder)
@@ -153,13 +153,13 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def small_policies() -> Path:
-    """Two policies and a few concepts, which are soon read."""
+    """A folder with two policies and a few concepts, which load quickly."""
     return SMALL_POLICIES
 
 
 @pytest.fixture(scope="session")
 def blocked(verdict: Callable[[str], Verdict]) -> Verdict:
-    """A verdict that blocks, with words of the prompt in it."""
+    """A verdict that blocks and quotes the prompt."""
     fields = {
         "action": Action.BLOCK, "severity": Severity.HIGH, "flagged": True, "score": 0.9, "prompt": "a bomb in Berlin",
         "safe_prompt": None, "fidelity": None, "wxi": None, "tau_gc": None, "locale": "de-DE", "message": "Nein.",
@@ -196,17 +196,19 @@ Api = tuple[str, "subprocess.Popen[bytes]"]
 
 @pytest.fixture(scope="session")
 def start_api() -> Callable[..., AbstractContextManager[Api]]:
-    """Starts the API in a process of its own: `start_api(folder, setting=...)` yields its URL and the process.
+    """Starts the API in a separate process: `start_api(folder, setting=...)` yields its URL and the process.
 
-    It has two small policies, its data and its log in `folder`, and no LLM, unless it is told otherwise.
+    By default it has the small policies and no LLM; `folder` has its data and its log.
     """
     return _start_api
 
 
 @contextmanager
 def _start_api(folder: Path, *, within: Sequence[str] = (), **settings: object) -> Iterator[Api]:
-    own = {"policies_dir": SMALL_POLICIES, "data_dir": folder, "llm_url": "http://127.0.0.1:9/v1", "port": _free_port()}
-    environment = {f"PROPRIETY_{name.upper()}": str(value) for name, value in {**own, **settings}.items()}
+    defaults = {
+        "policies_dir": SMALL_POLICIES, "data_dir": folder, "llm_url": "http://127.0.0.1:9/v1", "port": _free_port(),
+    }  # fmt: skip
+    environment = {f"PROPRIETY_{name.upper()}": str(value) for name, value in {**defaults, **settings}.items()}
     with (folder / "api.log").open("ab") as log:
         process = subprocess.Popen(
             [*within, sys.executable, "-m", "agent.api.server"],
@@ -214,7 +216,7 @@ def _start_api(folder: Path, *, within: Sequence[str] = (), **settings: object) 
         )  # fmt: skip
     url, deadline = f"http://127.0.0.1:{environment['PROPRIETY_PORT']}", time.monotonic() + API_READY_TIMEOUT_S
     try:
-        while not _answers(f"{url}/healthz"):
+        while not _responds(f"{url}/healthz"):
             assert process.poll() is None, (folder / "api.log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -224,7 +226,7 @@ def _start_api(folder: Path, *, within: Sequence[str] = (), **settings: object) 
         process.wait()
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         return httpx.get(url, timeout=5, trust_env=False).status_code == 200
     except httpx.HTTPError:

@@ -1,4 +1,4 @@
-"""The real LLM behind moderator and model, databases, and the head of small policies."""
+"""A moderator and a model on the real LLM, databases, and the beginning of a policy."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ rules:
 
 @pytest.fixture(scope="session")
 def moderator(llm_url: str, data_dir: Path) -> Moderator:
-    """The policies that ship, with a real LLM."""
+    """A moderator on the shipped policies, with the real LLM."""
     return open_moderator(Settings(llm_url=llm_url, data_dir=data_dir))
 
 
@@ -44,7 +44,7 @@ def model(llm_url: str) -> ChatOpenAI:
 
 @pytest.fixture(scope="session")
 def gone() -> ChatOpenAI:
-    """An LLM whose server is not there."""
+    """A model whose server does not exist."""
     return chat_model(Settings(llm_url="http://127.0.0.1:9/v1"))
 
 
@@ -54,9 +54,9 @@ def head() -> str:
     return HEAD
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of an empty database, of each kind that is supported."""
+    """The URL of an empty database, once per supported kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'new' / 'log.db'}"
     url: str = request.getfixturevalue("postgres").new_database()
@@ -65,7 +65,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def database(empty_url: str) -> Iterator[Engine]:
-    """An open database, of each kind that is supported."""
+    """An open database, once per supported kind."""
     engine = open_database(empty_url)
     yield engine
     engine.dispose()

@@ -1,4 +1,4 @@
-"""Many things are done at once, but not too many."""
+"""Work runs concurrently, up to a bound."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Alerts and dashboard ask for what the agent exports."""
+"""Alerts and dashboard use metrics that the agent exports."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def exported() -> dict[str, set[str]]:
     }
 
 
-def asked() -> list[str]:
+def expressions() -> list[str]:
     (group,) = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
     dashboard = json.loads((FOLDER / "grafana" / "dashboards" / "propriety.json").read_text())
     panels = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
@@ -35,7 +35,7 @@ def asked() -> list[str]:
     return own
 
 
-@pytest.mark.parametrize("expression", asked())
+@pytest.mark.parametrize("expression", expressions())
 def test_alerts_and_panels_use_exported_metrics_and_labels(expression: str) -> None:
     known = exported()
     for name, selector in re.findall(r"(propriety_\w+)(?:\{([^}]*)\})?", expression):

@@ -1,4 +1,4 @@
-"""What is swapped for what, the LLM's wording of it, and the whole way through the moderator."""
+"""Which words are swapped, how the LLM words the swap, and a rewrite by the whole moderator."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ def window(text: str, similarity: float, margin: float, *safe: str) -> Window:
 def test_the_most_similar_window_comes_first_and_safe_windows_are_left_alone() -> None:
     found = {
         "alcohol": [
-            window(PROMPT, 0.99, 0.4),  # the whole
+            window(PROMPT, 0.99, 0.4),  # the whole prompt
             window("holding a wine glass", 0.8, 0.3, JUICE, TEA),
             window("a wine glass", 0.95, 0.2),
             window("on a beach", 0.97, -0.1),  # nearer to something safe
@@ -68,7 +68,7 @@ UNSAFE, SAFE = ("wine", "beer"), Reading([], 0.1)
 def rewritten(
     loop: asyncio.Runner, found: dict[str, list[Window]], similarity: float = 0.9, unsafe: tuple[str, ...] = UNSAFE
 ) -> tuple[str | None, list[str]]:
-    """What `PROMPT` is rewritten to without an LLM, where any of some words is unsafe, and what was judged."""
+    """The rewrite of `PROMPT` without an LLM, if each word of `unsafe` is unsafe; and the texts that were judged."""
     judged: list[str] = []
     violation = Violation(
         rule_id="alcohol", category=Category.REGULATED_SUBSTANCES, severity=Severity.MEDIUM, confidence=0.9,

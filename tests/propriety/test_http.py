@@ -19,7 +19,7 @@ def run(scenario: Callable[[Request, asyncio.Queue[dict[str, Any]]], Coroutine[A
 
 
 class Work:
-    """Work that ends when it is told to, and knows whether it was cancelled."""
+    """Work that ends when `may_end` is set, and records whether it was cancelled."""
 
     def __init__(self) -> None:
         self.started, self.may_end, self.cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""The contract refuses what it does not know, and keeps what it carries."""
+"""The contract refuses unknown fields and loses nothing in JSON."""
 
 import itertools
 from typing import Any
@@ -30,8 +30,8 @@ def test_a_verdict_is_unchanged_after_a_round_trip_through_json() -> None:
 
 
 def test_the_generator_receives_prompts_parameters_and_ids_but_no_policy() -> None:
-    told = ("prompt", "safe_prompt", "wxi", "tau_gc", "stronger")
-    assert Verdict.model_validate(REWRITTEN).for_the_generator() == {name: REWRITTEN[name] for name in told} | {
+    sent = ("prompt", "safe_prompt", "wxi", "tau_gc", "stronger")
+    assert Verdict.model_validate(REWRITTEN).for_the_generator() == {name: REWRITTEN[name] for name in sent} | {
         "verdict_id": "verdict-1",
         "policy_version": f"ar-SA 2026-01-01 {'0' * 64}",
     }

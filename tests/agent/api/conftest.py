@@ -1,4 +1,4 @@
-"""A real server on a free port, in front of a moderator that decides by one word, to try the routes alone."""
+"""A real server in front of a moderator that decides by single words, so that only the routes are tested."""
 
 import base64
 import threading
@@ -43,7 +43,7 @@ SMALL_POLICIES = Path(__file__).parents[2] / "small_policies"
 
 
 class ShippedPolicies(dict[str, Policy]):
-    """The policies that ship, without an index of their concepts."""
+    """The shipped policies, without an index of their concepts."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(load_policies(folder))
@@ -55,18 +55,18 @@ class NoExemplars:
         pass
 
 
-class ByWord:
-    """`wine` is rewritten, `gun` blocked, `crash` fails, `outage` is an error that blocks; all else is allowed."""
+class WordModerator:
+    """Rewrites `wine`, blocks `gun`, raises an error on `crash`, fails closed on `outage`, and allows the rest."""
 
     exemplars, model = NoExemplars(), None
 
     def __init__(self, generator_url: str, data_dir: Path) -> None:
         self.settings = Settings(generator_url=generator_url, data_dir=data_dir, database_url=None)
         self.policies, self.store = ShippedPolicies(self.settings.policies_dir), Store(self.settings)
-        self.asked: list[tuple[list[ChatMessage], str, Detector | None]] = []
+        self.calls: list[tuple[list[ChatMessage], str, Detector | None]] = []
 
-    def with_settings(self, settings: Settings) -> "ByWord":
-        """The same, which has read the policies, with a store of those settings."""
+    def with_settings(self, settings: Settings) -> "WordModerator":
+        """A copy with these settings and its own store, which does not read the policies again."""
         other = copy(self)
         other.settings, other.store = settings, Store(settings)
         return other
@@ -80,7 +80,7 @@ class ByWord:
     ) -> Verdict:
         place = place_for(tenant, locale, detector, self.policies, self.settings)
         locale = place.locale
-        self.asked.append((list(messages), locale, place.detector if tenant is not ANYONE else detector))
+        self.calls.append((list(messages), locale, place.detector if tenant is not ANYONE else detector))
         prompt = messages[-1].content
         if not prompt.strip() or len(prompt) > 10_000:
             raise BadPromptError("the prompt is empty or longer than 10000 characters")
@@ -129,13 +129,13 @@ Serve = Callable[[FastAPI], Iterator[str]]
 
 @pytest.fixture(scope="session")
 def serve() -> Serve:
-    """Serves an application for as long as its iterator, which yields the URL, is held open."""
+    """Serves an application until the iterator that yields its URL is closed."""
     return _serve
 
 
 @pytest.fixture
 def start(start_api: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., tuple[str, Any]]]:
-    """As `start_api`, in one folder, until the test ends."""
+    """Like `start_api`, in one folder, until the test ends."""
     with ExitStack() as started:
         yield lambda database_url, **settings: started.enter_context(
             start_api(tmp_path, database_url=database_url, **settings)
@@ -144,9 +144,10 @@ def start(start_api: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..
 
 @pytest.fixture(scope="session")
 def worker(serve: Serve) -> Iterator[str]:
-    """Answers with its order in place of pictures; fails on `smudge`, is no worker on `stranger` and `short`.
+    """Stands in for the drawing worker; its pictures are their seeds.
 
-    It is busy on `crowd`; of a `shady` order the first picture is blocked, of a `dark` one all are.
+    A word of the prompt decides: it fails on `smudge`, is busy on `crowd`, returns an invalid response on `stranger`
+    and `short`, blocks the first picture on `shady`, and blocks all on `dark`.
     """
     app = FastAPI()
 
@@ -160,8 +161,10 @@ def worker(serve: Serve) -> Iterator[str]:
             return JSONResponse({"error": error}, 429, {"Retry-After": "20"})
         if "stranger" in order["prompt"]:
             return {"hello": "world"}
-        asked = {key: order[key] for key in ("wxi", "tau_gc")} | {"prompt": order["safe_prompt"] or order["prompt"]}
-        drawn = {"fused_steps": 0, "denoiser_rows": 2, "steps": 1, "guidance_scale": 1, "sampler": "ddim", "model": "m"}
+        knobs = {key: order[key] for key in ("wxi", "tau_gc")} | {"prompt": order["safe_prompt"] or order["prompt"]}
+        sampling = {
+            "fused_steps": 0, "denoiser_rows": 2, "steps": 1, "guidance_scale": 1, "sampler": "ddim", "model": "m",
+        }  # fmt: skip
         size = {"width": order["width"] or 64, "height": order["height"] or 64}
         seeds = range(order["seed"], order["seed"] + order["n"] - ("short" in order["prompt"]))
         blocked = [seed for seed in seeds if "dark" in order["prompt"]] or [order["seed"]] * (
@@ -169,7 +172,7 @@ def worker(serve: Serve) -> Iterator[str]:
         )
         return {
             "images": [None if seed in blocked else base64.b64encode(str(seed).encode()).decode() for seed in seeds],
-            "parameters": [{**asked, **drawn, **size, "seed": seed} for seed in seeds],
+            "parameters": [{**knobs, **sampling, **size, "seed": seed} for seed in seeds],
             "notes": [["Blocked by the last look."] if seed in blocked else [] for seed in seeds],
         }
 
@@ -177,17 +180,17 @@ def worker(serve: Serve) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def by_word(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ByWord]:
-    return lambda generator_url: ByWord(generator_url, tmp_path_factory.mktemp("data"))
+def word_moderator(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], WordModerator]:
+    return lambda generator_url: WordModerator(generator_url, tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="session")
-def moderator(worker: str, by_word: Callable[[str], ByWord]) -> ByWord:
-    return by_word(worker)
+def moderator(worker: str, word_moderator: Callable[[str], WordModerator]) -> WordModerator:
+    return word_moderator(worker)
 
 
 @pytest.fixture(scope="session")
-def url(moderator: ByWord, serve: Serve) -> Iterator[str]:
+def url(moderator: WordModerator, serve: Serve) -> Iterator[str]:
     yield from serve(create_app(moderator))  # type: ignore[arg-type]
 
 
@@ -199,7 +202,7 @@ def client(url: str) -> Iterator[openai.OpenAI]:
 
 @pytest.fixture(scope="session")
 def real_url(tmp_path_factory: pytest.TempPathFactory, worker: str, serve: Serve) -> Iterator[str]:
-    """The real moderator with two small policies and the neighbours, which need no LLM; there is none to be had."""
+    """The URL of the real moderator on the small policies, with the `nearest` detector and no LLM."""
     settings = Settings(
         policies_dir=SMALL_POLICIES, data_dir=tmp_path_factory.mktemp("data"), database_url=None,
         detector=None, generator_url=worker, llm_url="http://127.0.0.1:9/v1", encoder="multilingual-e5-small",

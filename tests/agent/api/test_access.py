@@ -35,13 +35,13 @@ def tenants(tmp_path_factory):
 def keyed(tenants, moderator, worker, serve):
     """The URL of an API for which keys are configured."""
     tenants[1].create("first", Terms(scopes=BOTH))
-    judge = moderator.with_settings(Settings(generator_url=worker, database_url=tenants[0]))
-    yield from serve(create_app(judge))
+    keyed_moderator = moderator.with_settings(Settings(generator_url=worker, database_url=tenants[0]))
+    yield from serve(create_app(keyed_moderator))
 
 
 @pytest.fixture
 def client(keyed, tenants, request):
-    """Makes a client of a new tenant, by its terms."""
+    """Makes a client with the key of a new tenant: `client(**terms)`."""
     made = []
 
     def make(**terms):
@@ -84,15 +84,15 @@ def test_a_key_opens_the_routes_of_its_scopes_and_a_403_names_the_missing_scope(
 def test_a_locale_outside_the_terms_is_refused_however_it_is_written(client):
     german = client(locales=["de"], default_locale="de-AT")
 
-    def ask(locale):
+    def moderate(locale):
         return german.moderations.create(input="a tree", extra_body={"locale": locale} if locale else {})
 
-    assert [ask(locale).results[0].decision["locale"] for locale in (None, "de-DE", "DE-de")] == [
+    assert [moderate(locale).results[0].decision["locale"] for locale in (None, "de-DE", "DE-de")] == [
         "de-AT", "de-DE", "de-DE",
     ]  # fmt: skip
     for other in ("fr-FR", "FR", "dee", "en-DE", "en-x-children", "ar-SA-u-nu-arab"):
         with pytest.raises((openai.PermissionDeniedError, openai.BadRequestError)) as refused:
-            ask(other)
+            moderate(other)
         assert refused.value.code in ("locale_not_allowed", "unknown_locale")
 
 
@@ -126,12 +126,12 @@ def test_changed_terms_take_effect_without_a_restart(client, tenants, keyed):
 def test_the_model_name_cannot_choose_a_milder_detector_than_the_policy_s(client, moderator):
     free, bound = client(), client(detector=Detector.LLM)
     free.moderations.create(input="a tree", model="propriety")
-    assert moderator.asked[-1][2] is moderator.policies["en-US"].detector
+    assert moderator.calls[-1][2] is moderator.policies["en-US"].detector
     with pytest.raises(openai.PermissionDeniedError) as refused:
         free.moderations.create(input="a tree", model="propriety-nearest")
     assert (refused.value.code, refused.value.param) == ("detector_not_allowed", "model")
     bound.moderations.create(input="a tree", model="omni-moderation-latest")
-    assert moderator.asked[-1][2] is Detector.LLM
+    assert moderator.calls[-1][2] is Detector.LLM
     bound.moderations.create(input="a tree", model="propriety-llm")
     with pytest.raises(openai.PermissionDeniedError):
         bound.chat.completions.create(model="propriety-nearest", messages=[{"role": "user", "content": "a tree"}])
@@ -147,21 +147,21 @@ def test_a_request_over_the_rate_limit_returns_429_with_retry_after(client):
 
 
 def test_a_concurrent_request_counts_until_it_is_answered(client, moderator, monkeypatch):
-    one, asked, go = client(concurrent=1), threading.Event(), threading.Event()
-    judge = type(moderator).moderate
+    one, started, may_end = client(concurrent=1), threading.Event(), threading.Event()
+    moderate = type(moderator).moderate
 
     async def slow(self, *arguments):
-        asked.set()
-        await asyncio.to_thread(go.wait, 10)
-        return await judge(self, *arguments)
+        started.set()
+        await asyncio.to_thread(may_end.wait, 10)
+        return await moderate(self, *arguments)
 
     monkeypatch.setattr(type(moderator), "moderate", slow)
     thread = threading.Thread(target=lambda: one.moderations.create(input="a tree"))
     thread.start()
-    assert asked.wait(10)
+    assert started.wait(10)
     with pytest.raises(openai.RateLimitError, match="are running"):
         one.moderations.create(input="a tree")
-    go.set()
+    may_end.set()
     thread.join()
     assert one.moderations.create(input="a tree").results
 
@@ -170,12 +170,12 @@ def test_a_tenant_reads_its_own_verdicts_only(client, keyed):
     mine, other = client(), client()
     verdict = mine.moderations.create(input="a gun").results[0].decision
 
-    def again(of):
-        return httpx.get(f"{keyed}/v1/verdicts/{verdict['id']}", headers={"Authorization": f"Bearer {of.api_key}"})
+    def read(tenant):
+        return httpx.get(f"{keyed}/v1/verdicts/{verdict['id']}", headers={"Authorization": f"Bearer {tenant.api_key}"})
 
-    assert again(mine).json() == verdict
-    assert again(other).status_code == 404
-    assert again(other).json()["error"]["code"] == "not_found"
+    assert read(mine).json() == verdict
+    assert read(other).status_code == 404
+    assert read(other).json()["error"]["code"] == "not_found"
 
 
 def test_without_any_key_only_this_machine_is_served(url, moderator):
@@ -195,17 +195,17 @@ def test_without_any_key_a_page_open_in_a_local_browser_is_not_served(moderator,
 
 
 def _status(app, address, headers=None):
-    async def ask():
+    async def status():
         transport = httpx.ASGITransport(app, client=(address, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
             return (await client.get("/v1/policies")).status_code
 
-    return asyncio.run(ask())
+    return asyncio.run(status())
 
 
 def test_the_first_key_ends_access_without_a_key(moderator, serve, tmp_path):
-    judge = moderator.with_settings(Settings(database_url=f"sqlite:///{tmp_path}/keys.db"))
-    app = create_app(judge)
+    keyed_moderator = moderator.with_settings(Settings(database_url=f"sqlite:///{tmp_path}/keys.db"))
+    app = create_app(keyed_moderator)
     assert _status(app, "127.0.0.1") == 200
     app.state.service.store.tenants.create("acme", Terms(scopes=BOTH))
     assert _status(app, "127.0.0.1") == 401

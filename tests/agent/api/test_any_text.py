@@ -1,4 +1,4 @@
-"""Whatever text is asked about, all of Unicode: it is judged or refused, soundly, and the same by every route."""
+"""Any Unicode text is judged or refused, consistently, and alike by every route."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from agent.settings import Settings
 
 NEAREST, WINE, BOMB = "propriety-nearest", "a wine glass", "a diagram of how to build a nail bomb"
 letters = st.characters(exclude_categories=())
-# Zero-width and combining characters, marks of direction, and letters of one script that look like another's.
+# Zero-width, combining, direction and tag characters, and separators.
 DISGUISES = "\u200b\u200d\u2060\u00ad\ufeff\u202e\u2066\u0301\u20e3\ufe0f\U000e0061 .-_"
 
 
@@ -28,25 +28,25 @@ def disguised(draw: Callable[..., str]) -> str:
     return draw(st.text(letters, max_size=8)) + draw(st.text(st.sampled_from(DISGUISES), max_size=2)).join(text)
 
 
-Ask = Callable[[str, dict[str, Any]], httpx.Response]
+Post = Callable[[str, dict[str, Any]], httpx.Response]
 
 
 @pytest.fixture(scope="module")
-def agents(small_policies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Ask]]:
-    """Two that share nothing they remember, so that the second has to judge for itself."""
+def agents(small_policies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Post]]:
+    """Two agents that share no memory, so the second has to judge for itself."""
     with asyncio.Runner() as loop:
 
-        def agent() -> Ask:
+        def agent() -> Post:
             own = {"policies_dir": small_policies, "data_dir": tmp_path_factory.mktemp("data"), "database_url": None}
             app = create_app(open_moderator(Settings(cache_size=0, llm_url="http://127.0.0.1:9/v1", **own)))
             transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("127.0.0.1", 1))
             client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
-            def ask(path: str, body: dict[str, Any]) -> httpx.Response:
-                content = json.dumps({"locale": "ar-SA", "model": NEAREST, **body})  # escapes what is no Unicode
+            def post(path: str, body: dict[str, Any]) -> httpx.Response:
+                content = json.dumps({"locale": "ar-SA", "model": NEAREST, **body})  # escapes lone surrogates
                 return loop.run(client.post(path, content=content, headers={"Content-Type": "application/json"}))
 
-            return ask
+            return post
 
         yield [agent(), agent()]
 
@@ -58,27 +58,27 @@ def agents(small_policies: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 @example("\u2028")
 @example("👩🏽‍🚀🏳️‍🌈")
 @example("a wine glass" + "\u0301" * 200)
-def test_any_text_is_judged_or_refused(agents: list[Ask], text: str) -> None:
+def test_any_text_is_judged_or_refused(agents: list[Post], text: str) -> None:
     first, second = agents
-    told = first("/v1/moderations", {"input": text})
+    moderation = first("/v1/moderations", {"input": text})
     chat = second("/v1/chat/completions", {"messages": [{"role": "user", "content": text}]})
     prompt = text.strip()
     kinds = {unicodedata.category(letter) for letter in prompt if letter not in "\t\r\n"}
     if {"Cc", "Cs"} & kinds or not prompt:
-        assert (told.status_code, chat.status_code) == (400, 400)
+        assert (moderation.status_code, chat.status_code) == (400, 400)
         return
-    assert (told.status_code, chat.status_code) == (200, 200)
-    decision, again = told.json()["results"][0]["decision"], chat.json()["verdict"]
+    assert (moderation.status_code, chat.status_code) == (200, 200)
+    decision, verdict = moderation.json()["results"][0]["decision"], chat.json()["verdict"]
     assert {key: decision[key] for key in decision if key not in ("id", "timings_ms")} == {
-        key: again[key] for key in again if key not in ("id", "timings_ms")
+        key: verdict[key] for key in verdict if key not in ("id", "timings_ms")
     }
-    check_it_is_sound(decision, prompt)
+    check_that_it_is_consistent(decision, prompt)
     if decision["action"] == "rewrite":
         safe = first("/v1/moderations", {"input": decision["safe_prompt"]}).json()["results"][0]["decision"]
         assert safe["action"] == "allow"
 
 
-def check_it_is_sound(decision: dict[str, Any], prompt: str) -> None:
+def check_that_it_is_consistent(decision: dict[str, Any], prompt: str) -> None:
     assert (decision["status"], decision["prompt"]) == ("ok", prompt)
     assert 0 <= decision["score"] <= 1
     assert decision["flagged"] == bool(decision["violations"])

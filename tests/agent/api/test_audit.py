@@ -1,4 +1,4 @@
-"""What was answered is in the log, also where the process was killed without notice while it answered others."""
+"""Every decision that was returned is in the log, even if the process is killed."""
 
 import asyncio
 import signal
@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 from sqlalchemy import text
 
 from agent.api.app import create_app
@@ -20,11 +21,12 @@ SMALL_POLICIES = Path(__file__).parents[2] / "small_policies"
 ANSWERED_FIRST = 30
 
 
+@pytest.mark.slow
 def test_every_answered_decision_outlives_a_kill(start, empty_url: str) -> None:
     url, process = start(empty_url)
     answered: list[str] = []
 
-    def ask(number: int) -> None:
+    def send_until_killed(number: int) -> None:
         with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
             while True:
                 body = {"input": f"a glass of wine, number {number} {len(answered)}", "locale": "ar-SA"}
@@ -34,7 +36,7 @@ def test_every_answered_decision_outlives_a_kill(start, empty_url: str) -> None:
                     return
                 answered.append(decision["id"])
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=send_until_killed, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     while len(answered) < ANSWERED_FIRST:
@@ -58,12 +60,12 @@ def test_a_decision_that_cannot_be_logged_is_not_returned(tmp_path: Path) -> Non
         connection.execute(text("DROP TABLE decisions"))
     database.dispose()
 
-    async def ask() -> httpx.Response:
+    async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.post("/v1/moderations", json={"input": "a tree on a hill", "locale": "ar-SA"})
 
-    answer = asyncio.run(ask())
+    answer = asyncio.run(send())
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_unavailable")
 
 

@@ -1,19 +1,22 @@
-"""The OpenAPI document is kept: schemathesis asks every operation for what it allows, and for what it does not."""
+"""schemathesis sends valid and invalid requests to every operation; each response conforms to the OpenAPI document."""
 
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent.store.database import open_database
 from agent.store.tenants import Scope, Tenants, Terms
 from propriety.verdict import Detector
 
-# What a document cannot say, such as which locale there is, is refused with 400 too.
+# A document cannot say which locales exist, for example, so requests that it allows are refused with 400 too.
 TOO_STRICT = "positive_data_acceptance"
 EXAMPLES = 30
 
 
+@pytest.mark.slow
 def test_every_response_conforms_to_the_openapi_document(start_api: Any, worker: str, tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path}/propriety.db")
     terms = Terms(scopes=list(Scope), detector=Detector.NEAREST, per_minute=None, concurrent=None)

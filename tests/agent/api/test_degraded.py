@@ -1,4 +1,4 @@
-"""What each route answers where the LLM is not to be had, and where nothing can judge."""
+"""What each route returns without the LLM, and without any detector."""
 
 import openai
 import pytest

@@ -20,7 +20,7 @@ every_route = pytest.mark.parametrize("path", GOOD)
 
 @pytest.fixture(scope="module")
 def web(real_url: str) -> Iterator[httpx.Client]:
-    """A client of the real moderator's server, which must still answer when all is done."""
+    """A client of the real moderator's server, which must still respond after all tests."""
     with httpx.Client(base_url=real_url) as client:
         yield client
         for path, body in GOOD.items():
@@ -151,23 +151,23 @@ def test_a_body_over_the_limit_returns_413(web, path, announced):
 
 def raw(web: httpx.Client, head: bytes) -> socket.socket:
     address, port = re.findall(r"[\w.]+", str(web.base_url))[-2:]
-    line = socket.create_connection((address, int(port)), timeout=10)
-    line.sendall(
+    connection = socket.create_connection((address, int(port)), timeout=10)
+    connection.sendall(
         b"POST /v1/moderations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" + head + b"\r\n"
     )
-    return line
+    return connection
 
 
 def test_a_body_announced_as_too_large_is_not_read(web):
-    with raw(web, f"content-length: {MAX_BODY + 1}\r\nexpect: 100-continue\r\n".encode()) as line:
-        assert line.recv(4096).startswith(b"HTTP/1.1 413")
+    with raw(web, f"content-length: {MAX_BODY + 1}\r\nexpect: 100-continue\r\n".encode()) as connection:
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413")
 
 
 def test_a_body_that_never_arrives_times_out(web, monkeypatch):
     monkeypatch.setattr(errors, "BODY_TIMEOUT_S", 0.2)
-    with raw(web, b"content-length: 9\r\n") as line:
-        line.sendall(b"{")
-        answer = line.recv(4096)
+    with raw(web, b"content-length: 9\r\n") as connection:
+        connection.sendall(b"{")
+        answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"too_slow" in answer
 
@@ -205,9 +205,9 @@ def test_the_server_survives_a_client_that_hangs_up(web, path, promised):
     body = json.dumps(GOOD[path] | ({"stream": True} if path == CHAT else {})).encode()
     head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     address, port = re.findall(r"[\w.]+", str(web.base_url))[-2:]
-    with socket.create_connection((address, int(port))) as line:
-        line.sendall(f"{head}content-length: {len(body) + promised}\r\n\r\n".encode() + body)
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets the connection
+    with socket.create_connection((address, int(port))) as connection:
+        connection.sendall(f"{head}content-length: {len(body) + promised}\r\n\r\n".encode() + body)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets the connection
     assert web.post(path, json=GOOD[path]).status_code == 200
 
 

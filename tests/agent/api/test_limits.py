@@ -1,4 +1,4 @@
-"""Limits on a clock that the test moves, in memory and in a real Redis."""
+"""Limits on a clock that the test controls, in memory and in a real Redis."""
 
 import asyncio
 import shutil
@@ -17,7 +17,7 @@ from agent.store.tenants import ANYONE, Scope, Tenant, Terms
 
 
 class Clock:
-    """Wall clock and monotonic clock together; `time.time` of the storage reads it too."""
+    """The wall clock and the monotonic clock; the storage reads them too."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.wall = self.steady = 1_000_000.0
@@ -73,8 +73,8 @@ def test_no_moving_minute_has_more_than_the_limit(limits, clock, run):
         except ApiError:
             continue
         admitted.append(clock.wall)
-    most = max(sum(start <= moment < start + 60 for moment in admitted) for start in admitted)
-    assert most == 10
+    highest = max(sum(start <= moment < start + 60 for moment in admitted) for start in admitted)
+    assert highest == 10
     assert len(admitted) >= 50
 
 
@@ -136,7 +136,7 @@ def test_a_clock_that_jumps_by_a_day_starts_a_new_minute(limits, clock, run, jum
 @pytest.fixture
 def redis_url(tmp_path: Path, free_port) -> Iterator[str]:
     if not (program := shutil.which("redis-server")):
-        pytest.skip("no Redis: `apt-get install redis-server` brings it")
+        pytest.skip("no Redis: `apt-get install redis-server` provides it")
     port = free_port()
     server = subprocess.Popen([program, "--port", str(port), "--save", "", "--dir", str(tmp_path)], stdout=-3)
     time.sleep(0.5)
@@ -145,6 +145,7 @@ def redis_url(tmp_path: Path, free_port) -> Iterator[str]:
     server.wait()
 
 
+@pytest.mark.slow
 def test_replicas_that_share_a_redis_count_together(redis_url, run):
     one, other = (open_limits(Settings(redis_url=redis_url)) for _ in range(2))
     acme = tenant(per_minute=4, concurrent=None)

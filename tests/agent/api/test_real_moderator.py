@@ -1,4 +1,4 @@
-"""The routes in front of the real moderator: two small policies and the neighbours, which need no LLM."""
+"""The routes in front of the real moderator, on the small policies and with the `nearest` detector."""
 
 import openai
 import pytest
@@ -30,13 +30,13 @@ def test_a_block_is_explained_in_arabic(real):
 @pytest.mark.parametrize("prompt", ["", " \n", "x" * 100_000, "a\x01tree", "a\x1b[31m tree", "\x7f"])
 def test_an_invalid_prompt_is_refused_by_every_route(real, prompt):
     message = [{"role": "user", "content": prompt}]
-    for ask, param in (
+    for call, param in (
         (lambda: real.moderations.create(input=prompt), "input"),
         (lambda: real.chat.completions.create(model="propriety", messages=message), "messages"),
         (lambda: real.images.generate(prompt=prompt), "prompt"),
     ):
         with pytest.raises(openai.BadRequestError) as refused:
-            ask()
+            call()
         assert (refused.value.code, refused.value.param) == ("invalid_prompt", param)
 
 

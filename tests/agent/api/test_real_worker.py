@@ -12,22 +12,26 @@ from agent.api.app import create_app
 from generator.app import create_app as create_worker
 from generator.worker import Worker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
-def drawer(serve: Callable[[object], Iterator[str]], by_word: Callable[[str], object]) -> Iterator[openai.OpenAI]:
+def drawing_client(
+    serve: Callable[[object], Iterator[str]], word_moderator: Callable[[str], object]
+) -> Iterator[openai.OpenAI]:
     worker = Worker("demo")
     worker.loading.result()
     for worker_url in serve(create_worker(worker)):
-        for url in serve(create_app(by_word(worker_url))):
+        for url in serve(create_app(word_moderator(worker_url))):
             with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
                 yield client
     worker.thread.shutdown()
 
 
-def test_a_rewritten_prompt_is_drawn_and_the_same_seed_draws_it_again(drawer):
+def test_a_rewritten_prompt_is_drawn_and_the_same_seed_draws_it_again(drawing_client):
     def draw(seed: int, n: int) -> openai.types.ImagesResponse:
         prompt = "a woman holding a wine glass on a beach"
-        return drawer.images.generate(prompt=prompt, n=n, size="64x64", extra_body={"seed": seed})
+        return drawing_client.images.generate(prompt=prompt, n=n, size="64x64", extra_body={"seed": seed})
 
     two = draw(7, 2)
     assert [Image.open(io.BytesIO(base64.b64decode(picture.b64_json))).size for picture in two.data] == [(64, 64)] * 2
@@ -38,27 +42,27 @@ def test_a_rewritten_prompt_is_drawn_and_the_same_seed_draws_it_again(drawer):
     assert max(abs(a - b) for a, b in zip(first.tobytes(), second.tobytes(), strict=True)) <= 1
 
 
-def test_words_that_the_model_does_not_know_are_reported(drawer):
-    (one,) = drawer.images.generate(prompt="an elephant in a park", extra_body={"seed": 1}).drawing
+def test_words_that_the_model_does_not_know_are_reported(drawing_client):
+    (one,) = drawing_client.images.generate(prompt="an elephant in a park", extra_body={"seed": 1}).drawing
     assert one["notes"] == ["The demo model has never seen: elephant."]
 
 
 @pytest.mark.parametrize("prompt", ["a " * 3000, "شجرة في حديقة", "🌳", "a\u2028tree\ttoo\r\n", "\u202ea tree"])
-def test_any_text_is_drawn(drawer, prompt):
-    assert drawer.images.generate(prompt=prompt, extra_body={"seed": 1}).data
+def test_any_text_is_drawn(drawing_client, prompt):
+    assert drawing_client.images.generate(prompt=prompt, extra_body={"seed": 1}).data
 
 
-def test_a_size_that_the_model_cannot_draw_returns_400_and_names_the_field(drawer):
+def test_a_size_that_the_model_cannot_draw_returns_400_and_names_the_field(drawing_client):
     with pytest.raises(openai.BadRequestError, match="own size is 64x64") as refused:
-        drawer.images.generate(prompt="a tree", size="1024x1024")
+        drawing_client.images.generate(prompt="a tree", size="1024x1024")
     assert (refused.value.code, refused.value.param) == ("generator_refused", "size")
 
 
-def test_a_worker_without_a_model_is_unavailable_and_the_log_says_why(serve, by_word, tmp_path, caplog):
+def test_a_worker_without_a_model_is_unavailable_and_the_log_says_why(serve, word_moderator, tmp_path, caplog):
     worker = Worker(str(tmp_path / "none"))
     assert worker.loading.exception()
     for worker_url in serve(create_worker(worker)):
-        for url in serve(create_app(by_word(worker_url))):
+        for url in serve(create_app(word_moderator(worker_url))):
             with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
                 with pytest.raises(openai.InternalServerError, match="is not ready") as failed:
                     client.images.generate(prompt="a tree")

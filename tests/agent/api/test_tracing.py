@@ -1,4 +1,4 @@
-"""One request is one trace, over the steps, the LLM and the generator; a real OTLP collector's side is played here."""
+"""One request is one trace across the steps, the LLM and the generator; the test stands in for the OTLP collector."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -16,16 +17,17 @@ PROGRAM = textwrap.dedent("""
     import asyncio, httpx
     from agent.api.app import create_app
     app = create_app()
-    async def ask():
+    async def main():
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             body = {"prompt": "a zebra with a glass of wine", "locale": "ar-SA", "model": "propriety-llm"}
             await client.post("/v1/images/generations", json=body)
             await client.get("/healthz")
-    asyncio.run(ask())
+    asyncio.run(main())
 """)
 
 
+@pytest.mark.slow
 def test_a_request_is_one_trace_without_its_prompt_and_llm_and_generator_receive_its_context(serve, tmp_path: Path):
     app, contexts, exports = FastAPI(), dict[str, str](), list[ExportTraceServiceRequest]()
 
@@ -45,12 +47,12 @@ def test_a_request_is_one_trace_without_its_prompt_and_llm_and_generator_receive
         return JSONResponse({"error": {"message": "gone", "param": None, "type": "busy"}}, 429)
 
     for url in serve(app):
-        own = {
+        settings = {
             "PROPRIETY_POLICIES_DIR": str(SMALL_POLICIES), "PROPRIETY_DATA_DIR": str(tmp_path),
             "PROPRIETY_LLM_URL": f"{url}/v1", "PROPRIETY_GENERATOR_URL": url, "PROPRIETY_OTLP_ENDPOINT": url,
         }  # fmt: skip
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], env={**os.environ, **own}, capture_output=True, text=True
+            [sys.executable, "-c", PROGRAM], env={**os.environ, **settings}, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
     spans = [

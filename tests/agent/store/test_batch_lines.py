@@ -11,9 +11,9 @@ def request(name: str = "a", **changes: object) -> dict[str, object]:
     return {"custom_id": name, "method": "POST", "url": "/v1/moderations", "body": {"input": "a tree"}, **changes}
 
 
-def read(content: str | bytes, most_prompts: int = 10, most_bytes: int = 1 << 20) -> list[Line]:
+def read(content: str | bytes, max_prompts: int = 10, max_bytes: int = 1 << 20) -> list[Line]:
     raw = content.encode() if isinstance(content, str) else content
-    return list(read_lines(io.BytesIO(raw), most_prompts, most_bytes))
+    return list(read_lines(io.BytesIO(raw), max_prompts, max_bytes))
 
 
 def test_lines_are_kept_unchanged_and_numbered_without_empty_ones() -> None:
@@ -76,7 +76,7 @@ def test_an_invalid_file_is_refused_with_the_reason(content: str | bytes, reason
 
 def test_empty_lines_count_towards_the_limit_in_bytes() -> None:
     with pytest.raises(BulkError, match="more than"):
-        read(json.dumps(request()) + "\n" * 1000 + json.dumps(request("b")), most_bytes=1000)
+        read(json.dumps(request()) + "\n" * 1000 + json.dumps(request("b")), max_bytes=1000)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""However often a batch is taken, broken off and taken again, each line is written once."""
+"""Each line of a batch is written once, however often the batch is taken and interrupted."""
 
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
@@ -38,19 +38,19 @@ def answers(*numbers: int, ok: bool = True) -> list[Answer]:
     return [Answer(Line(number, f'"{number}"'), ok) for number in numbers]
 
 
-def taken(work: BatchWork, batch: BatchRow) -> BatchRow:
+def take(work: BatchWork, batch: BatchRow) -> BatchRow:
     found = work.take(batch.id)
     assert found is not None
     return found
 
 
 def test_a_batch_is_held_by_one_process_until_it_writes_or_releases_it(work: BatchWork, batch: BatchRow) -> None:
-    first = taken(work, batch)
+    first = take(work, batch)
     assert (first.status, first.done) == ("in_progress", 0)
     assert work.take(batch.id) is None
     work.release(batch.id)
-    assert work.write(taken(work, batch), answers(1))
-    assert taken(work, batch).done == 1
+    assert work.write(take(work, batch), answers(1))
+    assert take(work, batch).done == 1
 
 
 def test_only_one_of_many_concurrent_takers_gets_the_batch(work: BatchWork, batch: BatchRow) -> None:
@@ -63,7 +63,7 @@ def test_a_process_that_does_not_renew_its_hold_is_presumed_dead(
     work: BatchWork, batch: BatchRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "HELD", dt.timedelta())
-    taken(work, batch)
+    take(work, batch)
     assert work.take(batch.id) is not None
     monkeypatch.undo()
     work.hold(batch.id)
@@ -73,23 +73,23 @@ def test_a_process_that_does_not_renew_its_hold_is_presumed_dead(
 def test_if_two_processes_answer_the_same_lines_the_second_writes_nothing(
     work: BatchWork, batch: BatchRow, files: Files
 ) -> None:
-    slow = taken(work, batch)
+    slow = take(work, batch)
     work.release(batch.id)
-    quick = taken(work, batch)
+    quick = take(work, batch)
     assert work.write(quick, [*answers(1), *answers(2, ok=False)])
     assert not work.write(slow, answers(1, 2, 3))
     assert batch.output_file_id is not None
     assert batch.error_file_id is not None
     assert [line.number for line in files.lines(batch.output_file_id, 0)] == [1]
     assert [line.number for line in files.lines(batch.error_file_id, 0)] == [2]
-    again = taken(work, batch)
+    again = take(work, batch)
     assert (again.completed, again.failed) == (1, 1)
 
 
 def test_output_files_appear_when_the_batch_ends_and_empty_ones_are_deleted(
     work: BatchWork, batch: BatchRow, batches: Batches, files: Files
 ) -> None:
-    assert work.write(taken(work, batch), answers(1, 2, 3, 4))
+    assert work.write(take(work, batch), answers(1, 2, 3, 4))
     assert batch.output_file_id is not None
     assert files.find("acme", batch.output_file_id) is None
     work.end(batch.id, "completed")

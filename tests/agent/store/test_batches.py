@@ -27,7 +27,7 @@ def work(database: Engine, files: Files) -> BatchWork:
     return BatchWork(database, files)
 
 
-def sent(files: Files, count: int = 3, tenant: str = "acme") -> FileRow:
+def upload(files: Files, count: int = 3, tenant: str = "acme") -> FileRow:
     return files.add(tenant, "in.jsonl", [Line(number, "{}") for number in range(1, count + 1)])
 
 
@@ -42,7 +42,7 @@ def finish(batches: Batches, work: BatchWork, batch: BatchRow) -> BatchRow:
 
 
 def test_a_batch_is_visible_to_its_tenant_only(batches: Batches, files: Files) -> None:
-    batch = batches.create("acme", sent(files), "/v1/moderations", {"a": "b"})
+    batch = batches.create("acme", upload(files), "/v1/moderations", {"a": "b"})
     found = batches.find("acme", batch.id)
     assert found is not None
     assert (found.status, found.notes, found.total) == ("validating", {"a": "b"}, 3)
@@ -54,22 +54,22 @@ def test_a_batch_is_visible_to_its_tenant_only(batches: Batches, files: Files) -
 def test_waiting_lines_and_batches_are_bounded_until_they_finish(
     batches: Batches, work: BatchWork, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = batches.create("acme", sent(files), "/v1/moderations", None)
+    first = batches.create("acme", upload(files), "/v1/moderations", None)
     with pytest.raises(BulkError, match="1 unfinished batches with 3 lines to do") as refused:
-        batches.create("acme", sent(files), "/v1/moderations", None)
+        batches.create("acme", upload(files), "/v1/moderations", None)
     assert refused.value.code == "too_many_waiting"
-    assert batches.create("apex", sent(files, 3, "apex"), "/v1/moderations", None)
+    assert batches.create("apex", upload(files, 3, "apex"), "/v1/moderations", None)
     finish(batches, work, first)
-    assert batches.create("acme", sent(files), "/v1/moderations", None)
+    assert batches.create("acme", upload(files), "/v1/moderations", None)
     monkeypatch.setattr(module, "MAX_OPEN", 1)
     with pytest.raises(BulkError):
-        batches.create("acme", sent(files, 1), "/v1/moderations", None)
+        batches.create("acme", upload(files, 1), "/v1/moderations", None)
 
 
 def test_a_file_that_an_unfinished_batch_needs_cannot_be_deleted(
     batches: Batches, work: BatchWork, files: Files
 ) -> None:
-    file = sent(files)
+    file = upload(files)
     batch = batches.create("acme", file, "/v1/moderations", None)
     with pytest.raises(BulkError, match=batch.id) as refused:
         batches.delete(file)
@@ -77,15 +77,15 @@ def test_a_file_that_an_unfinished_batch_needs_cannot_be_deleted(
     finish(batches, work, batch)
     batches.delete(file)
     assert files.find("acme", file.id) is None
-    for ask in (lambda: batches.delete(file), lambda: batches.create("acme", file, "/v1/moderations", None)):
+    for call in (lambda: batches.delete(file), lambda: batches.create("acme", file, "/v1/moderations", None)):
         with pytest.raises(BulkError, match="just been deleted"):
-            ask()
+            call()
 
 
 def test_only_an_unfinished_batch_can_be_cancelled_and_the_first_time_is_kept(
     batches: Batches, work: BatchWork, files: Files
 ) -> None:
-    batch = batches.create("acme", sent(files), "/v1/moderations", None)
+    batch = batches.create("acme", upload(files), "/v1/moderations", None)
     moments = set()
     for _ in range(2):
         assert batches.cancel("acme", batch.id)
@@ -101,9 +101,9 @@ def test_only_an_unfinished_batch_can_be_cancelled_and_the_first_time_is_kept(
 def test_a_purge_deletes_old_batches_and_files_but_nothing_that_an_unfinished_batch_needs(
     batches: Batches, work: BatchWork, files: Files, database: Engine
 ) -> None:
-    done = finish(batches, work, batches.create("acme", sent(files), "/v1/moderations", None))
-    still = batches.create("acme", sent(files), "/v1/moderations", None)
-    unused = sent(files)
+    done = finish(batches, work, batches.create("acme", upload(files), "/v1/moderations", None))
+    still = batches.create("acme", upload(files), "/v1/moderations", None)
+    unused = upload(files)
     assert batches.purge(None) == 0
     assert batches.purge(dt.datetime.now(dt.UTC) - dt.timedelta(days=1)) == 0
     assert batches.purge(LATER) == 3
@@ -116,9 +116,9 @@ def test_a_purge_deletes_old_batches_and_files_but_nothing_that_an_unfinished_ba
 def test_an_interrupted_upload_is_deleted_after_a_day_and_nothing_else(
     batches: Batches, files: Files, database: Engine
 ) -> None:
-    kept, broken_off = sent(files), sent(files)
+    kept, interrupted = upload(files), upload(files)
     with database.begin() as connection:
-        connection.execute(text("UPDATE files SET status = 'uploaded' WHERE id = :id"), {"id": broken_off.id})
+        connection.execute(text("UPDATE files SET status = 'uploaded' WHERE id = :id"), {"id": interrupted.id})
     assert batches.purge(None) == 0
     with database.begin() as connection:
         connection.execute(

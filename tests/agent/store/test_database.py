@@ -1,4 +1,4 @@
-"""Migrations on SQLite and on a real PostgreSQL: from nothing, from before there were any, and by several at once."""
+"""Migrations of empty databases and of one older than Alembic, on SQLite and on a real PostgreSQL."""
 
 import datetime as dt
 import json
@@ -18,7 +18,7 @@ from agent.store.database import MIGRATIONS, Base, newest_revision, open_databas
 from agent.store.decisions import DecisionRow
 from agent.store.store import Store
 
-LATER = ("tenant",)  # columns of the decision log that came with migrations
+LATER = ("tenant",)  # columns that migrations added to the decision log
 
 
 def test_the_migrations_make_the_tables_that_the_code_declares(empty_url: str) -> None:
@@ -35,7 +35,7 @@ def test_the_newest_revision_is_alembic_s_head() -> None:
 def test_a_database_from_before_alembic_is_upgraded_and_keeps_its_rows(empty_url: str, verdict) -> None:
     engine = open_database(empty_url)
     engine.dispose()
-    engine = create_engine(empty_url)  # made again as `create_all` made it, before there were migrations
+    engine = create_engine(empty_url)  # recreated as `create_all` made it before there were migrations
     old, kept = MetaData(), verdict("verdict-1")
     with engine.begin() as connection:
         for name in inspect(connection).get_table_names():

@@ -1,4 +1,4 @@
-"""The decision log keeps what was decided."""
+"""The decision log returns what was written, by tenant, and hides prompts if configured."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def test_recent_returns_the_newest_first_up_to_the_limit(log: DecisionLog, verdi
 
 
 def test_concurrent_writes_through_two_logs_lose_nothing(log: DecisionLog, url: str, verdict: Make) -> None:
-    other = Store(Settings(database_url=url)).decisions  # with connections of its own, as another process has
+    other = Store(Settings(database_url=url)).decisions  # with its own connections, like another process
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: (log, other)[n % 2].write_all([(verdict(f"verdict-{n}"), "")]), range(60)))
     other.database.dispose()
@@ -78,7 +78,7 @@ OTHER_KEY = "YTEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 
 def stored(url: str) -> str:
-    """All that lies in the log, as text."""
+    """All rows of the log, as text."""
     engine = create_engine(url)
     with engine.connect() as connection:
         rows = connection.execute(select(DecisionRow)).all()

@@ -1,4 +1,4 @@
-"""Statements of reasons, checked against what the Transparency Database's API documentation asks for."""
+"""Statements of reasons, checked against the API documentation of the Transparency Database."""
 
 import datetime as dt
 
@@ -48,10 +48,10 @@ def test_a_rewrite_says_that_the_request_was_altered(blocked: Verdict) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", [{"action": Action.ALLOW}, {"violations": []}, {"status": Status.ERROR, "violations": []}]
+    "changes", [{"action": Action.ALLOW}, {"violations": []}, {"status": Status.ERROR, "violations": []}]
 )
-def test_a_decision_that_restricts_no_content_has_no_statement(blocked: Verdict, told: dict) -> None:
-    assert statement(blocked.model_copy(update=told), THEN) is None
+def test_a_decision_that_restricts_no_content_has_no_statement(blocked: Verdict, changes: dict) -> None:
+    assert statement(blocked.model_copy(update=changes), THEN) is None
 
 
 def test_texts_are_no_longer_than_the_schema_allows(blocked: Verdict) -> None:

@@ -1,4 +1,4 @@
-"""Items that wait are committed together; each caller learns of its own alone."""
+"""Waiting items are committed together; each caller gets the result of its own item."""
 
 import asyncio
 import threading
@@ -14,14 +14,14 @@ from propriety.verdict import Verdict
 
 
 class Disk:
-    """Writes when it is let; refuses `bad`, and everything while it is `gone`."""
+    """Writes once `may_write` is set; refuses `bad`, and everything while it is `gone`."""
 
     def __init__(self) -> None:
-        self.commits, self.let, self.begun, self.gone = list[list[str]](), threading.Event(), 0, False
+        self.commits, self.may_write, self.begun, self.gone = list[list[str]](), threading.Event(), 0, False
 
     def write(self, items: Sequence[str]) -> None:
         self.begun += 1
-        assert self.let.wait(10)
+        assert self.may_write.wait(10)
         if self.gone:
             raise OperationalError("INSERT", {}, Exception("no disk"))
         if "bad" in items:
@@ -29,36 +29,36 @@ class Disk:
         self.commits.append(list(items))
 
 
-async def added(commits: GroupCommit[str], disk: Disk, first: str, *others: str) -> list[BaseException | None]:
-    """What each caller is told; the others come while the first is being written."""
+async def results_of(commits: GroupCommit[str], disk: Disk, first: str, *others: str) -> list[BaseException | None]:
+    """The result of each caller; the others add their items while the first is being written."""
     tasks = [asyncio.create_task(commits.add(first))]
     while not disk.begun:
         await asyncio.sleep(0.001)
     tasks += [asyncio.create_task(commits.add(other)) for other in others]
     await asyncio.sleep(0)
     assert not any(task.done() for task in tasks)
-    disk.let.set()
+    disk.may_write.set()
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def test_items_added_during_a_commit_are_committed_together_before_any_caller_returns() -> None:
     disk = Disk()
-    assert asyncio.run(added(GroupCommit(disk.write), disk, "1", "2", "3", "4")) == [None] * 4
+    assert asyncio.run(results_of(GroupCommit(disk.write), disk, "1", "2", "3", "4")) == [None] * 4
     assert disk.commits == [["1"], ["2", "3", "4"]]
 
 
 def test_an_item_that_cannot_be_written_does_not_stop_the_others() -> None:
     disk = Disk()
-    told = asyncio.run(added(GroupCommit(disk.write), disk, "1", "2", "bad", "4"))
-    assert [type(one) for one in told] == [type(None), type(None), ValueError, type(None)]
+    results = asyncio.run(results_of(GroupCommit(disk.write), disk, "1", "2", "bad", "4"))
+    assert [type(one) for one in results] == [type(None), type(None), ValueError, type(None)]
     assert disk.commits == [["1"], ["2"], ["4"]]
 
 
 def test_an_unavailable_database_fails_all_callers_at_once_and_later_commits_succeed() -> None:
     disk, commits = Disk(), GroupCommit[str](lambda items: disk.write(items))
     disk.gone = True
-    told = asyncio.run(added(commits, disk, "1", "2", "3"))
-    assert [type(one) for one in told] == [OperationalError] * 3
+    results = asyncio.run(results_of(commits, disk, "1", "2", "3"))
+    assert [type(one) for one in results] == [OperationalError] * 3
     assert disk.begun == 2
     disk.gone = False
     asyncio.run(commits.add("4"))
@@ -73,7 +73,7 @@ def test_a_cancelled_caller_delays_nobody_and_its_item_is_kept() -> None:
         staying, leaving = (asyncio.create_task(commits.add(item)) for item in ("stays", "leaves"))
         await asyncio.sleep(0.01)
         leaving.cancel()
-        disk.let.set()
+        disk.may_write.set()
         await staying
         await commits.add("later")
 

@@ -111,10 +111,10 @@ def test_a_name_can_be_taken_once_and_an_unknown_name_is_reported(tenants: Tenan
     tenants.create("acme", TERMS)
     with pytest.raises(TenantError, match="rotate"):
         tenants.create("acme", TERMS)
-    for ask in (
+    for call in (
         tenants.revoke,
         lambda name: tenants.rotate(name, dt.timedelta()),
         lambda name: tenants.change(name, {}),
     ):
         with pytest.raises(TenantError, match="apex"):
-            ask("apex")
+            call("apex")

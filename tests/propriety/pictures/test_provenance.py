@@ -1,4 +1,4 @@
-"""Files, read back with Pillow and with c2pa's reader, the one inside c2patool."""
+"""Files, read back with Pillow and with c2pa's reader, which c2patool uses too."""
 
 import datetime as dt
 import io

@@ -1,4 +1,4 @@
-"""A batch goes on where it was: after a kill without notice, and beside another process."""
+"""A batch continues where it stopped, after a kill and when two processes share it."""
 
 import asyncio
 import datetime as dt
@@ -15,11 +15,11 @@ from agent.api.app import create_app
 from agent.api.background import batch_worker
 from agent.store import batch_work
 
-LINES, SOON_S = 60, 120
+LINES, TIMEOUT_S = 60, 120
 ENDPOINT = "/v1/moderations"
 
 
-def begin(client: httpx.Client, count: int) -> str:
+def create_batch(client: httpx.Client, count: int) -> str:
     body = {"locale": "ar-SA"}
     lines = [
         {"custom_id": str(number), "method": "POST", "url": ENDPOINT, "body": {"input": f"a tree {number}", **body}}
@@ -28,43 +28,44 @@ def begin(client: httpx.Client, count: int) -> str:
     lines[7]["body"] = {"input": 7}
     content = "\n".join(json.dumps(line) for line in lines).encode()
     sent = client.post("/v1/files", files={"file": ("in.jsonl", content)}, data={"purpose": "batch"}).json()
-    asked = {"input_file_id": sent["id"], "endpoint": ENDPOINT, "completion_window": "24h"}
-    return client.post("/v1/batches", json=asked).json()["id"]
+    batch = {"input_file_id": sent["id"], "endpoint": ENDPOINT, "completion_window": "24h"}
+    return client.post("/v1/batches", json=batch).json()["id"]
 
 
-def until(client: httpx.Client, batch: str, reached) -> dict:
-    deadline = time.monotonic() + SOON_S
+def wait_until(client: httpx.Client, batch: str, reached) -> dict:
+    deadline = time.monotonic() + TIMEOUT_S
     while not reached(seen := client.get(f"/v1/batches/{batch}").json()):
         assert time.monotonic() < deadline, seen
         time.sleep(0.02)
     return seen
 
 
-def done(seen: dict) -> int:
+def processed(seen: dict) -> int:
     return seen["request_counts"]["completed"] + seen["request_counts"]["failed"]
 
 
-def names(client: httpx.Client, file: str) -> list[str]:
+def custom_ids(client: httpx.Client, file: str) -> list[str]:
     return [json.loads(line)["custom_id"] for line in client.get(f"/v1/files/{file}/content").text.splitlines()]
 
 
-def web(url: str) -> httpx.Client:
+def connect(url: str) -> httpx.Client:
     return httpx.Client(base_url=url, timeout=30, trust_env=False)
 
 
+@pytest.mark.slow
 def test_a_kill_neither_loses_nor_repeats_a_line(start, empty_url: str) -> None:
     url, process = start(empty_url, batch_concurrency=3)
-    with web(url) as client:
-        batch = begin(client, LINES)
-        until(client, batch, lambda seen: done(seen) >= LINES // 4)
+    with connect(url) as client:
+        batch = create_batch(client, LINES)
+        wait_until(client, batch, lambda seen: processed(seen) >= LINES // 4)
         process.send_signal(signal.SIGKILL)
         process.wait()
     url, _ = start(empty_url, batch_concurrency=3)
-    with web(url) as client:
-        before = done(client.get(f"/v1/batches/{batch}").json())
+    with connect(url) as client:
+        before = processed(client.get(f"/v1/batches/{batch}").json())
         assert LINES // 4 <= before < LINES
-        ended = until(client, batch, lambda seen: seen["status"] == "completed")
-        output, errors = names(client, ended["output_file_id"]), names(client, ended["error_file_id"])
+        ended = wait_until(client, batch, lambda seen: seen["status"] == "completed")
+        output, errors = custom_ids(client, ended["output_file_id"]), custom_ids(client, ended["error_file_id"])
     assert ended["request_counts"] == {"total": LINES, "completed": LINES - 1, "failed": 1}
     assert errors == ["7"]
     assert output == [str(number) for number in range(LINES) if number != 7]
@@ -72,51 +73,53 @@ def test_a_kill_neither_loses_nor_repeats_a_line(start, empty_url: str) -> None:
 
 @pytest.fixture
 def pair(moderator, empty_url: str, serve):
-    """Two servers on one database, whose moderators take as long as `wait` does: one's URL, and what each was asked."""
+    """Starts two servers on one database, whose moderators wait for `wait`: yields one URL and the calls of both."""
 
-    def begin_both(wait):
+    def start_both(wait):
         own = moderator.settings.model_copy(update={"database_url": empty_url})
-        judges = [moderator.with_settings(own), moderator.with_settings(own)]
-        for judge in judges:
-            judge.asked = []
+        moderators = [moderator.with_settings(own), moderator.with_settings(own)]
+        for own_moderator in moderators:
+            own_moderator.calls = []
 
-            async def slow(*arguments, judge=judge):
-                verdict = await type(moderator).moderate(judge, *arguments)
+            async def slow(*arguments, own_moderator=own_moderator):
+                verdict = await type(moderator).moderate(own_moderator, *arguments)
                 await wait()
                 return verdict
 
-            judge.moderate = slow
-        for url in serve(create_app(judges[0])):
-            for _ in serve(create_app(judges[1])):
-                yield url, [judge.asked for judge in judges]
+            own_moderator.moderate = slow
+        for url in serve(create_app(moderators[0])):
+            for _ in serve(create_app(moderators[1])):
+                yield url, [own_moderator.calls for own_moderator in moderators]
 
-    return begin_both
+    return start_both
 
 
 def test_two_processes_share_the_work_and_answer_no_line_twice(pair) -> None:
-    for url, asked in pair(lambda: asyncio.sleep(0.02)):
-        with web(url) as client:
-            batches = [begin(client, 40) for _ in range(4)]
+    for url, calls in pair(lambda: asyncio.sleep(0.02)):
+        with connect(url) as client:
+            batches = [create_batch(client, 40) for _ in range(4)]
             for batch in batches:
-                ended = until(client, batch, lambda seen: seen["status"] == "completed")
-                assert names(client, ended["output_file_id"]) == [str(n) for n in range(40) if n != 7]
-        assert sum(map(len, asked)) == 4 * 39
-        assert all(asked)
+                ended = wait_until(client, batch, lambda seen: seen["status"] == "completed")
+                assert custom_ids(client, ended["output_file_id"]) == [str(n) for n in range(40) if n != 7]
+        assert sum(map(len, calls)) == 4 * 39
+        assert all(calls)
 
 
+@pytest.mark.slow
 def test_a_line_slower_than_the_hold_is_not_taken_by_another_process(pair, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (batch_work, batch_worker):
         monkeypatch.setattr(module, "HELD", dt.timedelta(seconds=2))
     gate = threading.Event()
-    for url, asked in pair(lambda: asyncio.to_thread(gate.wait, SOON_S)):
-        with web(url) as client:
-            batch = begin(client, 8)
+    for url, calls in pair(lambda: asyncio.to_thread(gate.wait, TIMEOUT_S)):
+        with connect(url) as client:
+            batch = create_batch(client, 8)
             time.sleep(6)
-            assert sorted(map(len, asked)) == [0, 1]
+            assert sorted(map(len, calls)) == [0, 1]
             gate.set()
-            until(client, batch, lambda seen: seen["status"] == "completed")
+            wait_until(client, batch, lambda seen: seen["status"] == "completed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
 def test_lost_connections_lose_no_line(start, empty_url: str) -> None:
     url, _ = start(empty_url)
@@ -124,15 +127,15 @@ def test_lost_connections_lose_no_line(start, empty_url: str) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
         "AND pid <> pg_backend_pid()"
     )
-    with web(url) as client:
-        batch = begin(client, LINES)
-        until(client, batch, lambda seen: done(seen) >= 5)
+    with connect(url) as client:
+        batch = create_batch(client, LINES)
+        wait_until(client, batch, lambda seen: processed(seen) >= 5)
         engine = create_engine(empty_url)
         for _ in range(10):
             time.sleep(0.2)
             with engine.connect() as connection:
                 connection.execute(ended_by_us)
         engine.dispose()
-        ended = until(client, batch, lambda seen: seen["status"] == "completed")
-        assert names(client, ended["output_file_id"]) == [str(number) for number in range(LINES) if number != 7]
-        assert names(client, ended["error_file_id"]) == ["7"]
+        ended = wait_until(client, batch, lambda seen: seen["status"] == "completed")
+        assert custom_ids(client, ended["output_file_id"]) == [str(number) for number in range(LINES) if number != 7]
+        assert custom_ids(client, ended["error_file_id"]) == ["7"]

@@ -1,4 +1,4 @@
-"""Small real servers in the shape of other image generators, behind the whole API."""
+"""The whole API in front of small servers that imitate other image generators."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -13,19 +13,19 @@ from PIL import Image
 from agent.api.app import create_app
 from agent.settings import Settings
 
-Ask = Callable[..., openai.OpenAI]
+ClientFor = Callable[..., openai.OpenAI]
 
 
 @pytest.fixture
-def ask(serve: Callable[[Any], Iterator[str]], moderator: Any) -> Iterator[Ask]:
-    """A client of the API that draws with `backend`, an application; `settings` say of which kind it is."""
+def client_for(serve: Callable[[Any], Iterator[str]], moderator: Any) -> Iterator[ClientFor]:
+    """Makes a client of an API that draws with `backend`, an application; `settings` say of which kind it is."""
     with ExitStack() as stack:
 
         def client(backend: FastAPI, path: str = "", **settings: Any) -> openai.OpenAI:
             url = stack.enter_context(contextmanager(serve)(backend))
-            here = {"data_dir": moderator.settings.data_dir, "database_url": None}
-            judge = moderator.with_settings(Settings(generator_url=url + path, **here, **settings))
-            api = stack.enter_context(contextmanager(serve)(create_app(judge)))
+            data = {"data_dir": moderator.settings.data_dir, "database_url": None}
+            own_moderator = moderator.with_settings(Settings(generator_url=url + path, **data, **settings))
+            api = stack.enter_context(contextmanager(serve)(create_app(own_moderator)))
             return stack.enter_context(openai.OpenAI(base_url=f"{api}/v1", api_key="none", max_retries=0))
 
         yield client

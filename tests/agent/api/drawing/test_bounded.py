@@ -1,4 +1,4 @@
-"""Answers of a real server that sends more than was asked for."""
+"""Responses of a real server that sends too much."""
 
 import asyncio
 import gzip
@@ -42,13 +42,13 @@ def server(serve) -> Iterator[str]:
 
 @pytest.fixture
 def get(server, monkeypatch):
-    monkeypatch.setattr(bounded, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(bounded, "MAX_RESPONSE", 1000)
 
-    async def ask(path: str) -> bytes:
+    async def fetch(path: str) -> bytes:
         async with httpx.AsyncClient(base_url=server, transport=BoundedTransport()) as client:
             return (await client.get(path)).content
 
-    return lambda path: asyncio.run(ask(path))
+    return lambda path: asyncio.run(fetch(path))
 
 
 def test_a_short_response_is_read(get):

@@ -9,15 +9,15 @@ from agent.api.drawing import comfyui
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
+def _poll_quickly(monkeypatch):
     monkeypatch.setattr(comfyui, "POLL_S", 0.01)
 
 
 @pytest.fixture
 def comfy(png) -> FastAPI:
-    """Queues graphs and has each ready at the second look; a prompt to `wait` for never is, and `fail` fails."""
+    """Imitates ComfyUI: a graph is ready at the second poll; `wait` in its prompt never is, and `fail` fails."""
     app = FastAPI()
-    app.state.graphs, app.state.looks, app.state.deleted = {}, {}, []
+    app.state.graphs, app.state.polls, app.state.deleted = {}, {}, []
 
     @app.post("/prompt")
     async def prompt(body: dict[str, Any]) -> Any:
@@ -29,9 +29,9 @@ def comfy(png) -> FastAPI:
 
     @app.get("/history/{name}")
     async def history(name: str) -> Any:
-        app.state.looks[name] = app.state.looks.get(name, 0) + 1
+        app.state.polls[name] = app.state.polls.get(name, 0) + 1
         text = app.state.graphs[name]["positive"]["inputs"]["text"]
-        if app.state.looks[name] < 2 or "wait" in text:
+        if app.state.polls[name] < 2 or "wait" in text:
             return {}
         image = {"filename": f"{name}.png", "subfolder": "", "type": "temp"}
         status = {"status_str": "error" if "fail" in text else "success", "completed": True, "messages": []}
@@ -49,8 +49,8 @@ def comfy(png) -> FastAPI:
     return app
 
 
-def test_each_picture_is_queued_with_its_own_seed_and_fetched(ask, comfy):
-    client = ask(comfy, generator_backend="comfyui", generator_model="sd15.safetensors")
+def test_each_picture_is_queued_with_its_own_seed_and_fetched(client_for, comfy):
+    client = client_for(comfy, generator_backend="comfyui", generator_model="sd15.safetensors")
     answer = client.images.generate(prompt="a glass of wine", n=2, size="128x64", extra_body={"seed": 7})
     graphs = list(comfy.state.graphs.values())
     assert {graph["positive"]["inputs"]["text"] for graph in graphs} == {"a glass of juice"}
@@ -58,8 +58,8 @@ def test_each_picture_is_queued_with_its_own_seed_and_fetched(ask, comfy):
     assert [(one["seed"], one["width"], one["height"]) for one in answer.drawing] == [(7, 128, 64), (8, 128, 64)]
 
 
-def test_every_input_of_the_graph_names_an_existing_node(ask, comfy):
-    ask(comfy, generator_backend="comfyui").images.generate(prompt="a tree")
+def test_every_input_of_the_graph_names_an_existing_node(client_for, comfy):
+    client_for(comfy, generator_backend="comfyui").images.generate(prompt="a tree")
     (graph,) = comfy.state.graphs.values()
     links = [value for node in graph.values() for value in node["inputs"].values() if isinstance(value, list)]
     assert len(links) == 9
@@ -70,14 +70,14 @@ def test_every_input_of_the_graph_names_an_existing_node(ask, comfy):
     ("prompt", "model", "reason"),
     [("a fail", "sd15", "ComfyUI failed to draw"), ("a tree", "none", "returned status 400")],
 )
-def test_a_failure_of_comfyui_returns_503(ask, comfy, prompt, model, reason):
+def test_a_failure_of_comfyui_returns_503(client_for, comfy, prompt, model, reason):
     with pytest.raises(openai.InternalServerError, match=reason) as failed:
-        ask(comfy, generator_backend="comfyui", generator_model=model).images.generate(prompt=prompt)
+        client_for(comfy, generator_backend="comfyui", generator_model=model).images.generate(prompt=prompt)
     assert (failed.value.status_code, failed.value.code) == (503, "generator_failed")
 
 
-def test_a_picture_that_takes_too_long_is_removed_from_the_queue(ask, comfy):
-    client = ask(comfy, generator_backend="comfyui", generator_timeout_s=0.5)
+def test_a_picture_that_takes_too_long_is_removed_from_the_queue(client_for, comfy):
+    client = client_for(comfy, generator_backend="comfyui", generator_timeout_s=0.5)
     with pytest.raises(openai.InternalServerError, match="does not respond") as failed:
         client.images.generate(prompt="a long wait")
     assert failed.value.code == "generator_unavailable"

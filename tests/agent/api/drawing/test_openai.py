@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 @pytest.fixture
 def images(png) -> FastAPI:
-    """Answers as OpenAI's images API does, old models with addresses; `app.state.orders` are what it was sent."""
+    """Imitates OpenAI's images API, whose old models return URLs; `app.state.orders` are bodies and keys."""
     app = FastAPI()
     app.state.orders, app.state.storage_saw = [], []
 
@@ -36,8 +36,10 @@ def images(png) -> FastAPI:
     return app
 
 
-def test_only_the_safe_prompt_is_sent_with_the_key_and_unknown_parameters_are_null(ask, images):
-    client = ask(images, "/v1", generator_backend="openai", generator_model="gpt-image-1", generator_api_key="secret")
+def test_only_the_safe_prompt_is_sent_with_the_key_and_unknown_parameters_are_null(client_for, images):
+    client = client_for(
+        images, "/v1", generator_backend="openai", generator_model="gpt-image-1", generator_api_key="secret"
+    )
     answer = client.images.generate(prompt="a glass of wine", n=2, size="1024x1024", extra_body={"seed": 7})
     body = {"model": "gpt-image-1", "prompt": "a glass of juice", "n": 2, "size": "1024x1024"}
     assert images.state.orders == [(body, "Bearer secret")]
@@ -46,8 +48,10 @@ def test_only_the_safe_prompt_is_sent_with_the_key_and_unknown_parameters_are_nu
     ] * 2
 
 
-def test_a_picture_stored_elsewhere_is_fetched_without_the_key(ask, images):
-    client = ask(images, "/v1", generator_backend="openai", generator_model="dall-e-2", generator_api_key="secret")
+def test_a_picture_stored_elsewhere_is_fetched_without_the_key(client_for, images):
+    client = client_for(
+        images, "/v1", generator_backend="openai", generator_model="dall-e-2", generator_api_key="secret"
+    )
     answer = client.images.generate(prompt="a tree")
     assert answer.drawing[0]["width"] == 256
     assert images.state.storage_saw == [""]
@@ -56,22 +60,22 @@ def test_a_picture_stored_elsewhere_is_fetched_without_the_key(ask, images):
 @pytest.mark.parametrize(
     "address", ["http://localhost:{port}/storage", "https://localhost:{port}/storage", "https://10.0.0.7/", "http://["]
 )
-def test_a_picture_is_not_fetched_from_an_internal_address(ask, images, address):
-    client = ask(images, "/v1", generator_backend="openai", generator_model=address)
+def test_a_picture_is_not_fetched_from_an_internal_address(client_for, images, address):
+    client = client_for(images, "/v1", generator_backend="openai", generator_model=address)
     with pytest.raises(openai.InternalServerError, match="invalid response"):
         client.images.generate(prompt="a tree")
     assert images.state.storage_saw == []
 
 
-def test_a_refusal_by_the_backend_s_own_moderation_returns_400(ask, images):
-    client = ask(images, "/v1", generator_backend="openai", generator_model="gpt-image-1")
+def test_a_refusal_by_the_backend_s_own_moderation_returns_400(client_for, images):
+    client = client_for(images, "/v1", generator_backend="openai", generator_model="gpt-image-1")
     with pytest.raises(openai.BadRequestError, match=r"refused the prompt: Your request was rejected") as refused:
         client.images.generate(prompt="not to their taste")
     assert refused.value.code == "generator_refused"
 
 
-def test_the_backend_s_rate_limit_is_passed_on(ask, images):
-    client = ask(images, "/v1", generator_backend="openai", generator_model="gpt-image-1")
+def test_the_backend_s_rate_limit_is_passed_on(client_for, images):
+    client = client_for(images, "/v1", generator_backend="openai", generator_model="gpt-image-1")
     with pytest.raises(openai.RateLimitError) as busy:
         client.images.generate(prompt="a crowd")
     assert (busy.value.code, busy.value.response.headers["retry-after"]) == ("generator_busy", "20")

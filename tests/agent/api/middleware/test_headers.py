@@ -1,4 +1,4 @@
-"""What every answer tells a browser, also one that refuses or fails."""
+"""Every response has the headers for browsers, errors included."""
 
 import httpx
 import pytest
@@ -35,5 +35,5 @@ def test_no_other_origin_is_allowed(url):
     preflight = httpx.options(f"{url}/v1/moderations", headers=origin)
     answer = httpx.post(f"{url}/v1/moderations", json={"input": "a tree"}, headers=origin)
     assert preflight.status_code == 405
-    for one in (preflight, answer):
-        assert not [name for name in one.headers if name.startswith("access-control-")]
+    for response in (preflight, answer):
+        assert not [name for name in response.headers if name.startswith("access-control-")]

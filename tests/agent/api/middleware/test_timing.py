@@ -1,4 +1,4 @@
-"""Metrics, request ids, and a log that tells everything but the prompts."""
+"""Metrics, request ids, and a log without prompts."""
 
 import json
 import os
@@ -25,16 +25,16 @@ def sample(name: str, **labels: str) -> float:
 
 
 def test_a_request_keeps_its_id_or_gets_one_even_if_it_fails(url):
-    def told(given: str | None, prompt: str = "a tree") -> httpx.Response:
+    def moderate(given: str | None, prompt: str = "a tree") -> httpx.Response:
         headers = {"X-Request-ID": given} if given else {}
         return httpx.post(f"{url}/v1/moderations", json={"input": prompt}, headers=headers)
 
-    assert told("order-66.a_b").headers["x-request-id"] == "order-66.a_b"
-    assert len({told(None).headers["x-request-id"] for _ in range(3)}) == 3
+    assert moderate("order-66.a_b").headers["x-request-id"] == "order-66.a_b"
+    assert len({moderate(None).headers["x-request-id"] for _ in range(3)}) == 3
     for bad in ("a b", "x" * 129, '"\\n'):
-        assert told(bad).headers["x-request-id"] != bad
-    assert told("failing", "crash").headers["x-request-id"] == "failing"
-    assert told("refused", "").headers["x-request-id"] == "refused"
+        assert moderate(bad).headers["x-request-id"] != bad
+    assert moderate("failing", "crash").headers["x-request-id"] == "failing"
+    assert moderate("refused", "").headers["x-request-id"] == "refused"
 
 
 def test_decisions_are_counted_by_tenant_locale_rule_and_action(real_url):
@@ -74,11 +74,10 @@ def metrics(url: str) -> str:
 
 
 def test_the_metrics_scope_opens_only_the_metrics(moderator, serve, tmp_path):
-
-    judge = moderator.with_settings(
+    keyed_moderator = moderator.with_settings(
         moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/keys.db"})
     )
-    app = create_app(judge)
+    app = create_app(keyed_moderator)
     keys = {scope: app.state.service.store.tenants.create(scope.value, Terms(scopes=[scope])) for scope in Scope}
     for url in serve(app):
         answers = {
@@ -101,31 +100,34 @@ PROGRAM = textwrap.dedent("""
     import asyncio, httpx
     from agent.api.app import create_app
     app = create_app()
-    async def ask():
+    async def main():
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             for model in ("propriety-nearest", "propriety-llm"):
                 body = {"input": "a zebra with a glass of wine", "locale": "ar-SA", "model": model}
                 await client.post("/v1/moderations", json=body, headers={"X-Request-ID": "id-of-" + model})
-            async def spoilt(*_):
+            async def fail_to_decide(*_):
                 raise KeyError("a zebra with a glass of wine")
-            app.state.service.moderator._decide = spoilt
+            app.state.service.moderator._decide = fail_to_decide
             await client.post("/v1/moderations", json=body | {"input": "another zebra"})
-            def lost(*_):
+            def fail_to_write(*_):
                 raise ValueError("a zebra with a glass of wine")
-            app.state.service.moderator._recorder._commits._write = lost
+            app.state.service.moderator._recorder._commits._write = fail_to_write
             await client.post("/v1/moderations", json=body)
-    asyncio.run(ask())
+    asyncio.run(main())
 """)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompts", [False, True])
 def test_the_log_is_json_with_ids_and_contains_prompts_only_if_configured(tmp_path: Path, prompts: bool):
-    own = {
+    settings = {
         "PROPRIETY_POLICIES_DIR": str(SMALL_POLICIES), "PROPRIETY_DATA_DIR": str(tmp_path),
         "PROPRIETY_LLM_URL": "http://127.0.0.1:9/v1", "PROPRIETY_LOG_PROMPTS": str(prompts),
     }  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env={**os.environ, **own}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env={**os.environ, **settings}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     decided = [line for line in lines if line["message"] == "decided"]

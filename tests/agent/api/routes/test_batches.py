@@ -1,4 +1,4 @@
-"""`/v1/batches`, with the official client: what goes in comes out, line by line, on the tenant's terms."""
+"""`/v1/batches`, with the official client: each line is answered, on the tenant's terms."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from agent.metrics import BATCH_LINES_WAITING
 from agent.store.tenants import Scope, Terms
 from propriety.verdict import Detector
 
-SOON_S = 60
+TIMEOUT_S = 60
 ENDED = ("completed", "expired", "cancelled")
 
 
@@ -28,64 +28,64 @@ def line(name, prompt="a tree", **changes):
     return {"custom_id": name, "method": "POST", "url": "/v1/moderations", "body": body, **changes}
 
 
-def begin(client, lines, endpoint="/v1/moderations", **changes):
+def create(client, lines, endpoint="/v1/moderations", **changes):
     content = "\n".join(each if isinstance(each, str) else json.dumps(each) for each in lines)
     file = client.files.create(file=("in.jsonl", content.encode()), purpose="batch")
     return client.batches.create(input_file_id=file.id, endpoint=endpoint, completion_window="24h", **changes)
 
 
-def until(condition):
-    deadline = time.monotonic() + SOON_S
+def wait_until(condition):
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def ended(client, batch):
-    until(lambda: client.batches.retrieve(batch.id).status in ENDED)
+def wait_for_end(client, batch):
+    wait_until(lambda: client.batches.retrieve(batch.id).status in ENDED)
     return client.batches.retrieve(batch.id)
 
 
-def told(client, file_id):
+def output_lines(client, file_id):
     """The lines of an output or error file, by `custom_id`."""
     lines = [json.loads(each) for each in client.files.content(file_id).text.splitlines()] if file_id else []
     return {each["custom_id"]: each for each in lines}
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch):
+def _retry_at_once(monkeypatch):
     monkeypatch.setattr(batch_worker, "RETRY_AFTER_S", (0.01, 0.01))
 
 
 @pytest.fixture
-def judge(moderator, tmp_path):
-    """Decides by word, and holds each prompt that is in `gates` until that gate is opened."""
+def own_moderator(moderator, tmp_path):
+    """Decides by single words; a prompt in `gates` waits until its gate opens."""
     own = moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/own.db"})
-    judge, decide = moderator.with_settings(own), type(moderator).moderate
-    judge.asked, judge.gates = [], {}
+    own_moderator, decide = moderator.with_settings(own), type(moderator).moderate
+    own_moderator.calls, own_moderator.gates = [], {}
 
     async def moderate(messages, *arguments):
-        verdict = await decide(judge, messages, *arguments)
-        if gate := judge.gates.get(messages[-1].content):
-            await asyncio.to_thread(gate.wait, SOON_S)
+        verdict = await decide(own_moderator, messages, *arguments)
+        if gate := own_moderator.gates.get(messages[-1].content):
+            await asyncio.to_thread(gate.wait, TIMEOUT_S)
         return verdict
 
-    judge.moderate = moderate
-    yield judge
-    for gate in judge.gates.values():
+    own_moderator.moderate = moderate
+    yield own_moderator
+    for gate in own_moderator.gates.values():
         gate.set()
 
 
 @pytest.fixture
-def app(judge):
-    app = create_app(judge)
+def app(own_moderator):
+    app = create_app(own_moderator)
     app.state.service.store.tenants.create("first", Terms(scopes=[Scope.MODERATE]))
     return app
 
 
 @pytest.fixture
 def client(app, serve):
-    """Makes a client of a new tenant, by its terms."""
+    """Makes a client with the key of a new tenant: `client(**terms)`."""
     made = []
     for url in serve(app):
 
@@ -101,13 +101,13 @@ def client(app, serve):
             one.close()
 
 
-def prompts(judge):
-    return [messages[-1].content for messages, _, _ in judge.asked]
+def prompts(own_moderator):
+    return [messages[-1].content for messages, _, _ in own_moderator.calls]
 
 
 def test_each_line_is_answered_like_a_live_request(client):
     one = client()
-    batch = begin(one, [line("a", "a glass of wine"), line("b"), line("c", ["a gun", "a tree"])], metadata={"k": "v"})
+    batch = create(one, [line("a", "a glass of wine"), line("b"), line("c", ["a gun", "a tree"])], metadata={"k": "v"})
     assert (batch.object, batch.status, batch.metadata, batch.output_file_id) == (
         "batch",
         "validating",
@@ -115,12 +115,12 @@ def test_each_line_is_answered_like_a_live_request(client):
         None,
     )
     assert batch.expires_at == batch.created_at + 24 * 3600
-    done = ended(one, batch)
+    done = wait_for_end(one, batch)
     assert done.status == "completed"
     assert done.request_counts.model_dump() == {"total": 3, "completed": 3, "failed": 0}
     assert done.error_file_id is None
     assert done.completed_at >= done.in_progress_at >= done.created_at
-    answers = told(one, done.output_file_id)
+    answers = output_lines(one, done.output_file_id)
     assert list(answers) == ["a", "b", "c"]
     response = answers["a"]["response"]
     assert (response["status_code"], answers["a"]["error"]) == (200, None)
@@ -134,10 +134,10 @@ def test_chats_can_be_sent_in_batches_too(client):
     one = client()
     body = {"model": "propriety", "messages": [{"role": "user", "content": "a glass of wine"}]}
     chats = [line("a", url="/v1/chat/completions", body=body), line("b")]
-    done = ended(one, begin(one, chats, "/v1/chat/completions"))
-    answer = told(one, done.output_file_id)["a"]["response"]["body"]
+    done = wait_for_end(one, create(one, chats, "/v1/chat/completions"))
+    answer = output_lines(one, done.output_file_id)["a"]["response"]["body"]
     assert answer["choices"][0]["message"]["content"] == "a glass of juice"
-    error = told(one, done.error_file_id)["b"]["response"]["body"]["error"]
+    error = output_lines(one, done.error_file_id)["b"]["response"]["body"]["error"]
     assert "the batch's endpoint is /v1/chat/completions" in error["message"]
 
 
@@ -148,52 +148,53 @@ def test_an_invalid_line_becomes_an_error_line_and_the_others_are_answered(clien
         line("model", extra={"model": "gpt"}), line("place", extra={"locale": "xx"}), line("crash", "crash"),
         line("url", url="/v1/reviews"),
     ]  # fmt: skip
-    done = ended(one, begin(one, lines))
+    done = wait_for_end(one, create(one, lines))
     assert (done.status, done.request_counts.completed, done.request_counts.failed) == ("completed", 2, 8)
-    assert list(told(one, done.output_file_id)) == ["good", "last"]
-    errors = told(one, done.error_file_id)
+    assert list(output_lines(one, done.output_file_id)) == ["good", "last"]
+    errors = output_lines(one, done.error_file_id)
     status = {name: error["response"]["status_code"] for name, error in errors.items()}
     assert status == {None: 400, "good": 400, "number": 400, "empty": 400, "model": 404, "place": 400, "crash": 500,
                       "url": 400}  # fmt: skip
-    said = {name: error["response"]["body"]["error"] for name, error in errors.items()}
-    assert "line 2: Invalid JSON" in said[None]["message"]
-    assert "line 3: custom_id: it is that of line 1 too" in said["good"]["message"]
-    assert (said["number"]["param"], said["empty"]["code"]) == ("input", "invalid_prompt")
+    error = {name: line["response"]["body"]["error"] for name, line in errors.items()}
+    assert "line 2: Invalid JSON" in error[None]["message"]
+    assert "line 3: custom_id: line 1 has the same" in error["good"]["message"]
+    assert (error["number"]["param"], error["empty"]["code"]) == ("input", "invalid_prompt")
     assert "secret" not in one.files.content(done.error_file_id).text
 
 
-def test_a_line_that_fails_on_our_side_is_retried(client, judge):
-    decide, failures = judge.moderate, iter([OSError("a secret of the server")] * 2)
+def test_a_line_that_fails_on_our_side_is_retried(client, own_moderator):
+    decide, failures = own_moderator.moderate, iter([OSError("a secret of the server")] * 2)
 
     async def moderate(*arguments):
         for error in failures:
             raise error
         return await decide(*arguments)
 
-    judge.moderate = moderate
+    own_moderator.moderate = moderate
     one = client()
-    done = ended(one, begin(one, [line("a"), line("b")]))
-    assert list(told(one, done.output_file_id)) == ["a", "b"]
+    done = wait_for_end(one, create(one, [line("a"), line("b")]))
+    assert list(output_lines(one, done.output_file_id)) == ["a", "b"]
 
 
-def test_the_tenant_s_terms_apply_to_every_line(client, judge):
+def test_the_tenant_s_terms_apply_to_every_line(client, own_moderator):
     german = client(locales=["de"], default_locale="de-AT", detector=Detector.LLM, audience="children")
-    done = ended(german, begin(german, [line("own"), line("far", extra={"locale": "fr-FR"}),
+    done = wait_for_end(german, create(german, [line("own"), line("far", extra={"locale": "fr-FR"}),
                                         line("mild", extra={"model": "propriety-nearest"})]))  # fmt: skip
-    assert list(told(german, done.output_file_id)) == ["own"]
+    assert list(output_lines(german, done.output_file_id)) == ["own"]
     codes = {
-        name: error["response"]["body"]["error"]["code"] for name, error in told(german, done.error_file_id).items()
+        name: error["response"]["body"]["error"]["code"]
+        for name, error in output_lines(german, done.error_file_id).items()
     }
     assert codes == {"far": "locale_not_allowed", "mild": "detector_not_allowed"}
-    assert judge.asked[-1][1:] == ("de-AT-x-children", Detector.LLM)
+    assert own_moderator.calls[-1][1:] == ("de-AT-x-children", Detector.LLM)
 
 
 def test_a_batch_and_its_files_are_visible_to_their_tenant_only(client):
     mine, other = client(), client()
-    done = ended(mine, begin(mine, [line("a")]))
-    for ask in (other.batches.retrieve, other.batches.cancel):
+    done = wait_for_end(mine, create(mine, [line("a")]))
+    for call in (other.batches.retrieve, other.batches.cancel):
         with pytest.raises(openai.NotFoundError, match="does not exist"):
-            ask(done.id)
+            call(done.id)
     assert list(other.batches.list()) == []
     for file in (done.input_file_id, done.output_file_id):
         with pytest.raises(openai.NotFoundError):
@@ -205,7 +206,7 @@ def test_a_batch_and_its_files_are_visible_to_their_tenant_only(client):
 
 def test_batches_are_listed_newest_first_page_by_page(client):
     one = client()
-    made = [begin(one, [line("a")]).id for _ in range(5)][::-1]
+    made = [create(one, [line("a")]).id for _ in range(5)][::-1]
     assert [batch.id for batch in one.batches.list(limit=2)] == made
     first = one.batches.list(limit=2)
     assert (first.has_more, first.to_dict()["last_id"]) == (True, made[1])
@@ -235,110 +236,110 @@ def test_an_invalid_batch_returns_400_and_names_the_field(client, changes, param
 
 def test_the_output_of_a_batch_cannot_be_an_input(client):
     one = client()
-    output = ended(one, begin(one, [line("a")])).output_file_id
+    output = wait_for_end(one, create(one, [line("a")])).output_file_id
     with pytest.raises(openai.BadRequestError, match="output of a batch"):
         one.batches.create(input_file_id=output, endpoint="/v1/moderations", completion_window="24h")
 
 
 def test_batch_lines_do_not_count_towards_the_tenant_s_rate_limit(client, app):
     slow = client(per_minute=10)
-    batch = begin(slow, [line(str(number)) for number in range(40)])
-    until(lambda: app.state.service.store.batches.find("tenant-1", batch.id).status == "completed")
-    assert ended(slow, batch).request_counts.completed == 40
+    batch = create(slow, [line(str(number)) for number in range(40)])
+    wait_until(lambda: app.state.service.store.batches.find("tenant-1", batch.id).status == "completed")
+    assert wait_for_end(slow, batch).request_counts.completed == 40
     with pytest.raises(openai.RateLimitError):
         slow.moderations.create(input=["a tree"] * 9) and slow.moderations.create(input="a tree")
 
 
-def test_a_cancelled_batch_keeps_its_answers_and_reports_each_unanswered_line(client, judge):
-    one, judge.gates["held"] = client(), threading.Event()
-    batch = begin(one, [line("a"), line("b", "held"), *(line(f"c{number}") for number in range(300))])
-    until(lambda: "held" in prompts(judge))
+def test_a_cancelled_batch_keeps_its_answers_and_reports_each_unanswered_line(client, own_moderator):
+    one, own_moderator.gates["held"] = client(), threading.Event()
+    batch = create(one, [line("a"), line("b", "held"), *(line(f"c{number}") for number in range(300))])
+    wait_until(lambda: "held" in prompts(own_moderator))
     cancelling = one.batches.cancel(batch.id)
     assert (cancelling.status, cancelling.output_file_id) == ("cancelling", None)
-    judge.gates["held"].set()
-    done = ended(one, batch)
+    own_moderator.gates["held"].set()
+    done = wait_for_end(one, batch)
     assert (done.status, done.request_counts.model_dump()) == (
         "cancelled", {"total": 302, "completed": 2, "failed": 300},
     )  # fmt: skip
-    assert list(told(one, done.output_file_id)) == ["a", "b"]
-    rest = told(one, done.error_file_id)
+    assert list(output_lines(one, done.output_file_id)) == ["a", "b"]
+    rest = output_lines(one, done.error_file_id)
     assert {(each["response"], each["error"]["code"]) for each in rest.values()} == {(None, "batch_cancelled")}
-    assert prompts(judge) == ["a tree", "held"]
+    assert prompts(own_moderator) == ["a tree", "held"]
     with pytest.raises(openai.ConflictError, match="already ended: cancelled"):
         one.batches.cancel(batch.id)
 
 
 @pytest.mark.parametrize("why", ["expired", "revoked"])
-def test_a_batch_that_expires_or_loses_its_key_reports_each_unanswered_line(client, app, judge, why):
-    one, judge.gates["held"] = client(), threading.Event()
-    batch = begin(one, [line("a", "held"), line("b")])
-    until(lambda: "held" in prompts(judge))
+def test_a_batch_that_expires_or_loses_its_key_reports_each_unanswered_line(client, app, own_moderator, why):
+    one, own_moderator.gates["held"] = client(), threading.Event()
+    batch = create(one, [line("a", "held"), line("b")])
+    wait_until(lambda: "held" in prompts(own_moderator))
     if why == "expired":
         with app.state.service.store.batches._database.begin() as connection:
             connection.execute(text("UPDATE batches SET expires_at = :now"), {"now": datetime.now(UTC)})
     else:
         app.state.service.store.tenants.revoke("tenant-1")
-    judge.gates["held"].set()
-    until(lambda: app.state.service.store.batches.find("tenant-1", batch.id).status in ENDED)
+    own_moderator.gates["held"].set()
+    wait_until(lambda: app.state.service.store.batches.find("tenant-1", batch.id).status in ENDED)
     row = app.state.service.store.batches.find("tenant-1", batch.id)
     status = "expired" if why == "expired" else "cancelled"
     assert (row.status, row.completed, row.failed) == (status, 1, 1)
     error = json.loads(b"".join(app.state.service.store.files.content(row.error_file_id)))["error"]
     assert error["code"] == f"batch_{status}"
-    assert prompts(judge) == ["held"]
+    assert prompts(own_moderator) == ["held"]
     if why == "expired":
-        assert ended(one, batch).expired_at
+        assert wait_for_end(one, batch).expired_at
 
 
-def test_live_requests_overtake_a_thousand_waiting_lines(client, judge, monkeypatch):
+def test_live_requests_overtake_a_thousand_waiting_lines(client, own_moderator, monkeypatch):
     monkeypatch.setattr(traffic, "MAX_WAIT_FOR_LIVE_S", 3600)
-    judge.gates = {"line 0": threading.Event(), "live": threading.Event()}
+    own_moderator.gates = {"line 0": threading.Event(), "live": threading.Event()}
     one, other = client(), client()
-    batch = begin(one, [line(str(number), f"line {number}") for number in range(1000)])
-    until(lambda: prompts(judge) == ["line 0"])
-    for number in range(20):  # answered though a line is being judged and a thousand wait
+    batch = create(one, [line(str(number), f"line {number}") for number in range(1000)])
+    wait_until(lambda: prompts(own_moderator) == ["line 0"])
+    for number in range(20):  # answered while a line is being judged and a thousand wait
         assert other.moderations.create(input=f"live {number}").results
     live = threading.Thread(target=lambda: other.moderations.create(input="live"))
     live.start()
-    until(lambda: "live" in prompts(judge))
-    judge.gates["line 0"].set()
-    until(lambda: one.batches.retrieve(batch.id).request_counts.completed == 1)
+    wait_until(lambda: "live" in prompts(own_moderator))
+    own_moderator.gates["line 0"].set()
+    wait_until(lambda: one.batches.retrieve(batch.id).request_counts.completed == 1)
     time.sleep(0.5)
-    assert [prompt for prompt in prompts(judge) if prompt.startswith("line")] == ["line 0"]
-    judge.gates["live"].set()
+    assert [prompt for prompt in prompts(own_moderator) if prompt.startswith("line")] == ["line 0"]
+    own_moderator.gates["live"].set()
     live.join()
-    until(lambda: "line 1" in prompts(judge))
+    wait_until(lambda: "line 1" in prompts(own_moderator))
     one.batches.cancel(batch.id)
-    ended(one, batch)
+    wait_for_end(one, batch)
 
 
-def test_the_number_of_batch_prompts_judged_at_once_is_bounded(client, judge):
-    judge.gates = {name: threading.Event() for name in ("a", "b", "c")}
+def test_the_number_of_batch_prompts_judged_at_once_is_bounded(client, own_moderator):
+    own_moderator.gates = {name: threading.Event() for name in ("a", "b", "c")}
     one = client()
-    batch = begin(one, [line("all", ["a", "b", "c"])])
+    batch = create(one, [line("all", ["a", "b", "c"])])
     for already, name in enumerate(("a", "b", "c")):
-        until(lambda name=name: name in prompts(judge))
+        wait_until(lambda name=name: name in prompts(own_moderator))
         time.sleep(0.1)
-        assert len(prompts(judge)) == already + 1
-        judge.gates[name].set()
-    assert ended(one, batch).request_counts.completed == 1
+        assert len(prompts(own_moderator)) == already + 1
+        own_moderator.gates[name].set()
+    assert wait_for_end(one, batch).request_counts.completed == 1
 
 
-def test_a_small_batch_does_not_wait_for_another_tenant_s_large_one(client, judge):
-    judge.gates["many 0"] = threading.Event()
+def test_a_small_batch_does_not_wait_for_another_tenant_s_large_one(client, own_moderator):
+    own_moderator.gates["many 0"] = threading.Event()
     large, small = client(), client()
-    first = begin(large, [line(str(number), f"many {number}") for number in range(300)])
-    until(lambda: "many 0" in prompts(judge))
-    second = begin(small, [line(str(number), f"few {number}") for number in range(5)])
-    judge.gates["many 0"].set()
-    ended(small, second)
-    order = prompts(judge)
+    first = create(large, [line(str(number), f"many {number}") for number in range(300)])
+    wait_until(lambda: "many 0" in prompts(own_moderator))
+    second = create(small, [line(str(number), f"few {number}") for number in range(5)])
+    own_moderator.gates["many 0"].set()
+    wait_for_end(small, second)
+    order = prompts(own_moderator)
     assert len([prompt for prompt in order[: order.index("few 4")] if prompt.startswith("many")]) <= 6
     large.batches.cancel(first.id)
-    ended(large, first)
+    wait_for_end(large, first)
 
 
-def test_metrics_count_finished_and_waiting_lines(client, judge, monkeypatch):
+def test_metrics_count_finished_and_waiting_lines(client, own_moderator, monkeypatch):
     def done(result):
         return REGISTRY.get_sample_value("propriety_batch_lines_total", {"result": result}) or 0
 
@@ -346,22 +347,22 @@ def test_metrics_count_finished_and_waiting_lines(client, judge, monkeypatch):
         labels = {"method": "POST", "route": "/v1/moderations", "status": "200"}
         return REGISTRY.get_sample_value("propriety_request_seconds_count", labels)
 
-    waiting = []  # not read off the gauge: the worker of another test's server sets it too
+    waiting = []  # the workers of other tests' servers set the gauge too
     monkeypatch.setattr(BATCH_LINES_WAITING, "set", waiting.append)
-    before, requests, judge.gates["held"] = (done("completed"), done("failed")), live(), threading.Event()
+    before, requests, own_moderator.gates["held"] = (done("completed"), done("failed")), live(), threading.Event()
     one = client()
-    batch = begin(one, [line("a", "held"), line("b", ""), line("c")])
-    until(lambda: "held" in prompts(judge))
+    batch = create(one, [line("a", "held"), line("b", ""), line("c")])
+    wait_until(lambda: "held" in prompts(own_moderator))
     assert 3 in waiting
-    judge.gates["held"].set()
-    ended(one, batch)
+    own_moderator.gates["held"].set()
+    wait_for_end(one, batch)
     assert (done("completed"), done("failed")) == (before[0] + 2, before[1] + 1)
     assert live() == requests
-    until(lambda: waiting[-1] == 0)
+    wait_until(lambda: waiting[-1] == 0)
 
 
 def test_decisions_of_a_batch_are_in_the_decision_log(real, real_url):
-    done = ended(real, begin(real, [line("a", "a glass of wine", extra={"locale": "ar-SA"})]))
-    decision = told(real, done.output_file_id)["a"]["response"]["body"]["results"][0]["decision"]
+    done = wait_for_end(real, create(real, [line("a", "a glass of wine", extra={"locale": "ar-SA"})]))
+    decision = output_lines(real, done.output_file_id)["a"]["response"]["body"]["results"][0]["decision"]
     assert decision["action"] == "rewrite"
     assert httpx.get(f"{real_url}/v1/verdicts/{decision['id']}").json() == decision

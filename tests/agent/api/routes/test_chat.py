@@ -11,7 +11,7 @@ def test_the_assistant_s_message_is_the_prompt_to_draw(client, moderator):
     assert answer.choices[0].finish_reason == "stop"
     assert answer.verdict["action"] == "rewrite"
     assert answer.verdict["locale"] == "de"
-    assert [message.content for message in moderator.asked[-1][0]] == ["a tree", "a glass of wine"]
+    assert [message.content for message in moderator.calls[-1][0]] == ["a tree", "a glass of wine"]
 
 
 def test_a_block_is_explained_in_the_locale_s_language(client):
@@ -23,7 +23,7 @@ def test_a_block_is_explained_in_the_locale_s_language(client):
 def test_text_parts_are_joined_into_one_message(client, moderator):
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "tree"}]
     client.chat.completions.create(model="propriety", messages=[{"role": "user", "content": parts}])
-    assert moderator.asked[-1][0][0].content == "a\ntree"
+    assert moderator.calls[-1][0][0].content == "a\ntree"
 
 
 def test_streaming_gives_the_same_message_and_the_verdict(client):

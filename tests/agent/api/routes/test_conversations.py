@@ -1,4 +1,4 @@
-"""Conversations whose earlier turns the server keeps, through the official client."""
+"""Conversations whose earlier turns the server keeps, with the official client."""
 
 import httpx
 import openai
@@ -17,25 +17,25 @@ def chat(client, content, conversation=None):
 def test_a_later_turn_is_judged_together_with_the_earlier_ones(client, moderator):
     chat(client, "a glass of wine", "one")
     chat(client, "at night", "one")
-    assert [(turn.role, turn.content) for turn in moderator.asked[-1][0]] == [
+    assert [(turn.role, turn.content) for turn in moderator.calls[-1][0]] == [
         ("user", "a glass of wine"), ("assistant", "a glass of juice"), ("user", "at night"),
     ]  # fmt: skip
     chat(client, "at night")
-    assert len(moderator.asked[-1][0]) == 1
+    assert len(moderator.calls[-1][0]) == 1
 
 
 def test_image_requests_and_refusals_are_kept_as_turns(client, moderator):
     with pytest.raises(openai.BadRequestError):
         client.images.generate(prompt="a gun", extra_body={"conversation_id": "two"})
     client.images.generate(prompt="a tree", extra_body={"conversation_id": "two"})
-    assert [turn.content for turn in moderator.asked[-1][0]] == ["a gun", "nicht erlaubt", "a tree"]
+    assert [turn.content for turn in moderator.calls[-1][0]] == ["a gun", "nicht erlaubt", "a tree"]
 
 
 def test_an_invalid_prompt_leaves_no_turn(client, moderator):
     with pytest.raises(openai.BadRequestError):
         chat(client, " ", "three")
     chat(client, "a tree", "three")
-    assert len(moderator.asked[-1][0]) == 1
+    assert len(moderator.calls[-1][0]) == 1
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 129, "é"])
@@ -52,22 +52,22 @@ def test_a_conversation_is_deleted_on_request(client, moderator, url):
     assert httpx.delete(f"{url}/v1/conversations/four").json()["deleted"] is True
     assert httpx.delete(f"{url}/v1/conversations/four").status_code == 404
     chat(client, "at night", "four")
-    assert len(moderator.asked[-1][0]) == 1
+    assert len(moderator.calls[-1][0]) == 1
 
 
 def test_tenants_that_use_the_same_conversation_id_have_separate_conversations(moderator, serve, tmp_path):
-    judge = moderator.with_settings(
+    keyed_moderator = moderator.with_settings(
         moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/keys.db"})
     )
-    app = create_app(judge)
+    app = create_app(keyed_moderator)
     keys = [app.state.service.store.tenants.create(name, Terms(scopes=[Scope.MODERATE])) for name in ("acme", "apex")]
     for url in serve(app):
         for key, content in zip([*keys, keys[0]], ("a red apple", "a green pear", "at night"), strict=True):
             with openai.OpenAI(base_url=f"{url}/v1", api_key=key) as client:
                 chat(client, content, "shared")
-        assert [turn.content for turn in judge.asked[-1][0]] == ["a red apple", "a red apple", "at night"]
+        assert [turn.content for turn in keyed_moderator.calls[-1][0]] == ["a red apple", "a red apple", "at night"]
         other = {"Authorization": f"Bearer {keys[1]}"}
         assert httpx.delete(f"{url}/v1/conversations/shared", headers=other).status_code == 200
         with openai.OpenAI(base_url=f"{url}/v1", api_key=keys[0]) as client:
             chat(client, "by day", "shared")
-        assert len(judge.asked[-1][0]) == 5
+        assert len(keyed_moderator.calls[-1][0]) == 5

@@ -16,14 +16,14 @@ LINE = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/moderations",
 
 
 @pytest.fixture(scope="module")
-def judge(moderator, tmp_path_factory):
+def own_moderator(moderator, tmp_path_factory):
     own = {"database_url": f"sqlite:///{tmp_path_factory.mktemp('files')}/own.db", "file_mib": 1, "batch_prompts": 1000}
     return moderator.with_settings(moderator.settings.model_copy(update=own))
 
 
 @pytest.fixture(scope="module")
-def app(judge):
-    app = create_app(judge)
+def app(own_moderator):
+    app = create_app(own_moderator)
     app.state.service.store.tenants.create("first", Terms(scopes=[Scope.MODERATE]))
     return app
 
@@ -35,7 +35,7 @@ def served(app, serve):
 
 @pytest.fixture
 def client(app, served, request):
-    """Makes a client of a new tenant."""
+    """Makes a client with the key of a new tenant: `client(*scopes)`."""
     made = []
 
     def make(*scopes):
@@ -91,9 +91,9 @@ def test_a_file_name_loses_its_folder_and_unprintable_characters(client, served)
 def test_a_file_is_visible_to_its_tenant_only(client):
     mine, other = client(), client()
     file = send(mine)
-    for ask in (other.files.retrieve, other.files.content, other.files.delete):
+    for call in (other.files.retrieve, other.files.content, other.files.delete):
         with pytest.raises(openai.NotFoundError, match="does not exist") as refused:
-            ask(file.id)
+            call(file.id)
         assert (refused.value.code, refused.value.param) == ("not_found", "file_id")
     assert list(other.files.list()) == []
     assert other.files.list(after=file.id).data == []
@@ -108,7 +108,7 @@ def test_files_need_the_scope_moderate(client):
 @pytest.mark.parametrize(
     ("content", "changes", "param", "reason"),
     [
-        ("prompt\na tree\n", {}, "file", "no line is a request; line 1"),
+        ("prompt\na tree\n", {}, "file", "no line is a valid request; line 1"),
         ("", {}, "file", "it is empty"),
         ("\n".join([LINE] * 1001), {}, "file", "more than 1000 prompts"),
         (LINE + "\n" * (1 << 20), {}, "file", "more than"),
@@ -126,7 +126,7 @@ def test_an_invalid_upload_returns_400_names_the_field_and_stores_nothing(client
 
 
 @pytest.mark.parametrize(
-    ("sent", "status"),
+    ("form", "status"),
     [
         ({"json": {"purpose": "batch"}}, 400),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400),
@@ -136,15 +136,15 @@ def test_an_invalid_upload_returns_400_names_the_field_and_stores_nothing(client
         ({"files": {"purpose": b"batch", "file": b"x"}}, 400),
     ],
 )  # fmt: skip
-def test_an_invalid_form_returns_a_4xx_in_openai_s_shape(client, served, sent, status):
-    headers = {"authorization": f"Bearer {client().api_key}", **sent.pop("headers", {})}
-    answer = httpx.post(f"{served}/v1/files", headers=headers, **sent)
+def test_an_invalid_form_returns_a_4xx_in_openai_s_shape(client, served, form, status):
+    headers = {"authorization": f"Bearer {client().api_key}", **form.pop("headers", {})}
+    answer = httpx.post(f"{served}/v1/files", headers=headers, **form)
     assert answer.status_code == status
     assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
 
 
 def test_without_a_key_no_byte_of_a_file_is_read(app):
-    async def ask():
+    async def upload():
         read, answered = [], []
 
         async def receive():
@@ -161,7 +161,7 @@ def test_without_a_key_no_byte_of_a_file_is_read(app):
         await app(scope, receive, send)
         return answered[0]["status"], read
 
-    assert asyncio.run(ask()) == (401, [])
+    assert asyncio.run(upload()) == (401, [])
 
 
 def test_concurrent_uploads_are_bounded_and_the_next_may_retry(client, served, app):

@@ -75,20 +75,20 @@ def test_a_missing_worker_returns_503_and_only_the_log_has_its_address(client, m
 
 
 def test_if_the_caller_leaves_the_request_to_the_worker_is_cancelled(serve, moderator):
-    app, asked, left = FastAPI(), threading.Event(), threading.Event()
+    app, received, cancelled = FastAPI(), threading.Event(), threading.Event()
 
     @app.post("/v1/draw")
     async def draw(request: Request) -> None:
         await request.json()
-        asked.set()
+        received.set()
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        left.set()
+        cancelled.set()
 
     for worker in serve(app):
-        judge = moderator.with_settings(moderator.settings.model_copy(update={"generator_url": worker}))
-        for url in serve(create_app(judge)):
+        own_moderator = moderator.with_settings(moderator.settings.model_copy(update={"generator_url": worker}))
+        for url in serve(create_app(own_moderator)):
             with pytest.raises(httpx.ReadTimeout):
                 httpx.post(f"{url}/v1/images/generations", json={"prompt": "a tree"}, timeout=1)
-            assert asked.is_set()
-            assert left.wait(5)
+            assert received.is_set()
+            assert cancelled.wait(5)

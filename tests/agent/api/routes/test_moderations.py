@@ -48,7 +48,7 @@ def test_the_locale_comes_from_the_field_then_the_header_then_the_settings(clien
 def test_the_model_chooses_the_detector_and_openai_s_own_name_leaves_it_to_the_policy(client, moderator):
     for model, detector in (("propriety-nearest", Detector.NEAREST), ("omni-moderation-latest", None)):
         client.moderations.create(input="a tree", model=model)
-        assert moderator.asked[-1][2] is detector
+        assert moderator.calls[-1][2] is detector
 
 
 def test_every_openai_name_in_the_mapping_exists():

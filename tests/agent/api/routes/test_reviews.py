@@ -1,4 +1,4 @@
-"""The operator's routes, in front of the real moderator."""
+"""The operator's routes for reviews, in front of the real moderator."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ WINE = {"input": "a woman holding a wine glass", "locale": "ar-SA"}
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory, serve):
-    """The URL, and a client of the operator's and of a tenant's key."""
+    """A client with the operator's key, and one with a tenant's."""
     settings = Settings(
         policies_dir=SMALL_POLICIES, data_dir=tmp_path_factory.mktemp("data"), database_url=None,
         llm_url="http://127.0.0.1:9/v1",
@@ -46,11 +46,11 @@ def test_an_open_decision_is_listed_and_once_overturned_changes_the_next_one(ser
     verdict = decide(acme)
     (item,) = operator.get("/v1/reviews").json()["data"]
     assert (item["id"], item["tenant"], item["status"]) == (verdict["id"], "acme", "open")
-    said = {"outcome": "overturned", "reason": "glassware"}
-    answer = operator.post(f"/v1/reviews/{verdict['id']}", json=said)
+    review = {"outcome": "overturned", "reason": "glassware"}
+    answer = operator.post(f"/v1/reviews/{verdict['id']}", json=review)
     assert answer.status_code == 200
-    told = {"status": "overturned", "reason": "glassware", "reviewer": "operator", "holds_for": "tenant"}
-    assert answer.json().items() >= told.items()
+    expected = {"status": "overturned", "reason": "glassware", "reviewer": "operator", "holds_for": "tenant"}
+    assert answer.json().items() >= expected.items()
     assert decide(acme)["action"] == "allow"
     assert operator.get("/v1/reviews").json()["data"] == []
     assert operator.get("/v1/reviews", params={"status": "done"}).json()["data"] == [answer.json()]
@@ -68,13 +68,13 @@ def test_a_page_begins_where_the_previous_one_ends(service):
 def test_invalid_reviews_and_queries_are_refused(service):
     operator, acme = service
     allowed = decide(acme, {"input": "a tree on a hill", "locale": "ar-SA"})["id"]
-    said = {"outcome": "overturned", "reason": "r"}
+    review = {"outcome": "overturned", "reason": "r"}
     for path, body, status, code in (
-        ("none", said, 404, "not_found"),
-        (allowed, said, 409, "not_reviewable"),
-        (allowed, said | {"reason": ""}, 400, "too_short"),
+        ("none", review, 404, "not_found"),
+        (allowed, review, 409, "not_reviewable"),
+        (allowed, review | {"reason": ""}, 400, "too_short"),
         (allowed, {"outcome": "overturned"}, 400, "missing"),
-        (allowed, said | {"outcome": "maybe"}, 400, "enum"),
+        (allowed, review | {"outcome": "maybe"}, 400, "enum"),
     ):
         answer = operator.post(f"/v1/reviews/{path}", json=body)
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
