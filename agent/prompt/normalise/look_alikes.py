@@ -87,11 +87,11 @@ def _fold_word(word: str, latin_around: int) -> str:
     if is_latin and not scripts(latin) & SCRIPTS:
         return _in_case_of(word, latin)
     others = scripts(word) - {"LATIN"}
-    if len(others) == 1 and word.isalpha():
-        native = word.translate(BACK.get(*others, {}))
-        if scripts(native) == others:
-            return native
-    return word
+    if len(others) != 1 or not word.isalpha():
+        return word
+    (script,) = others
+    native = word.translate(BACK.get(script, {}))
+    return native if scripts(native) == others else word
 
 
 def _latin_surplus(text: str) -> int:
