@@ -9,19 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
-from cryptography.fernet import Fernet
-from sqlalchemy.exc import SQLAlchemyError
 
-from agent.settings import Settings
-from agent.store.decisions import Entry
-from agent.store.dsa import statement
-from agent.store.sealing import SealError
-from agent.store.store import Store
 from agent.terminal.console import WRONG, duration, errors, fail
 from agent.terminal.loading import read_settings
+
+if TYPE_CHECKING:
+    from agent.settings import Settings
+    from agent.store.decisions import Entry
+    from agent.store.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Export the decision log, and delete old decisions.")
 
@@ -38,9 +36,15 @@ def _in_full(entry: Entry) -> dict[str, Any]:
     return {"created_at": entry.created_at.isoformat(), "tenant": entry.tenant, "verdict": verdict}
 
 
+def _statement(entry: Entry) -> dict[str, Any] | None:
+    from agent.store.dsa import statement
+
+    return statement(entry.verdict, entry.created_at)
+
+
 LINES: dict[Format, Callable[[Entry], dict[str, Any] | None]] = {
     Format.JSONL: _in_full,
-    Format.DSA: lambda entry: statement(entry.verdict, entry.created_at),
+    Format.DSA: _statement,
 }
 
 
@@ -107,11 +111,18 @@ def key() -> None:
 
     Exit status: 0.
     """
+    from cryptography.fernet import Fernet
+
     typer.echo(Fernet.generate_key().decode())
 
 
 @contextmanager
 def _store(settings: Settings) -> Iterator[Store]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from agent.store.sealing import SealError
+    from agent.store.store import Store
+
     try:
         with Store(settings) as store:
             yield store

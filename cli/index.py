@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
 
-from agent.policy.concept_bank import ConceptBank, load_bank
-from agent.policy.files import load_policies
-from agent.policy.lookup import UnknownLocaleError, lookup
-from agent.policy.model import Policy
-from agent.policy.source import PolicyError
-from agent.prompt.normalise import variants
-from agent.retrieval.concepts import concepts_under
-from agent.retrieval.encoder import Encoder, load_encoder
-from agent.retrieval.index import ConceptIndex, IndexedBank
-from agent.retrieval.vectors import kept_vectors, vectors_file
-from agent.settings import Settings
 from agent.terminal.console import console, fail
-from agent.terminal.loading import read_settings
+from agent.terminal.loading import policy_of, read_settings
 from agent.terminal.progress import progress_bar
+
+if TYPE_CHECKING:
+    from agent.policy.concept_bank import ConceptBank
+    from agent.policy.model import Policy
+    from agent.retrieval.encoder import Encoder
+    from agent.retrieval.index import ConceptIndex
+    from agent.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Encode the concept bank, and look up which concepts a prompt is near to.")
 
@@ -38,6 +34,9 @@ def build() -> None:
 
     Exit status: 0 all is encoded; 2 a policy or the concept bank is wrong; 130 interrupted.
     """
+    from agent.retrieval.concepts import concepts_under
+    from agent.retrieval.vectors import kept_vectors, vectors_file
+
     settings = read_settings()
     policies, bank, encoder = _loaded(settings)
     concepts = {locale: concepts_under(policy, bank) for locale, policy in policies.items()}
@@ -79,14 +78,15 @@ def search(
 
     Exit status: 0 shown; 2 the text is empty, or the locale, a policy or the concept bank is wrong.
     """
+    from agent.prompt.normalise import variants
+    from agent.retrieval.index import ConceptIndex, IndexedBank
+    from agent.retrieval.vectors import kept_vectors
+
     settings = read_settings()
     if not text.strip():
         raise typer.BadParameter("expected a prompt that is not empty", param_hint="TEXT")
     policies, bank, encoder = _loaded(settings)
-    try:
-        policy = lookup(policies, locale or settings.default_locale)[1]
-    except UnknownLocaleError as error:
-        fail(error)
+    policy = policy_of(policies, locale or settings.default_locale)
     with kept_vectors(settings.data_dir, encoder) as known:
         index = ConceptIndex(policy, IndexedBank(bank, encoder, known))
     for reading in variants(text):
@@ -109,7 +109,13 @@ def _table(index: ConceptIndex, policy: Policy, text: str, top: int) -> Table:
 
 
 def _loaded(settings: Settings) -> tuple[dict[str, Policy], ConceptBank, Encoder]:
+    from agent.policy.concept_bank import load_bank
+    from agent.policy.files import load_policies
+    from agent.policy.source import PolicyError
+    from agent.retrieval.encoder import load_encoder
+
     try:
-        return load_policies(settings.policies_dir), load_bank(settings.policies_dir), load_encoder(settings.encoder)
+        bank = load_bank(settings.policies_dir)
+        return load_policies(settings.policies_dir, bank=bank), bank, load_encoder(settings.encoder)
     except PolicyError as error:
         fail(error)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from agent.policy.concept_bank import ConceptBank
-from agent.policy.model import Policy, Rule
-from agent.retrieval.encoder import Encoder, Vector
+if TYPE_CHECKING:
+    from agent.policy.concept_bank import ConceptBank
+    from agent.policy.model import Policy, Rule
+    from agent.retrieval.encoder import Encoder, Vector
 
 BATCH = 256  # texts encoded between two additions to the known vectors, which an interruption does not lose
 

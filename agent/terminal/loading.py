@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from agent.settings import Settings
 from agent.terminal.console import WRONG, fail
 
 if TYPE_CHECKING:
     from agent.moderator import Moderator
     from agent.policy.model import Policy
+    from agent.settings import Settings
 
 
 def read_settings(policies: Path | None = None) -> Settings:
     """The settings, with another folder of policies if one is named. Ends the command if a value is wrong."""
+    from agent.settings import Settings
+
     try:
         return Settings().model_copy(update={"policies_dir": policies} if policies else {})
     except ValidationError as error:
