@@ -72,7 +72,7 @@ class Moderator:
         detector: Detector | None = None,
         tenant: Tenant = ANYONE,
     ) -> Verdict:
-        """Judge a chat for a tenant, and rewrite what offends. The verdict is in the decision log before it is returned.
+        """Judge a chat for a tenant, and rewrite what offends. The decision log has the verdict before the caller does.
 
         Args:
             messages: the turns so far, the user's last turn included.
