@@ -43,7 +43,7 @@ def model(llm_url: str) -> ChatOpenAI:
 
 
 @pytest.fixture(scope="session")
-def gone() -> ChatOpenAI:
+def missing_llm() -> ChatOpenAI:
     """A model whose server does not exist."""
     return chat_model(Settings(llm_url="http://127.0.0.1:9/v1"))
 

@@ -15,7 +15,7 @@ def policy():
     return load_policies(Settings().policies_dir)["ar-SA"]
 
 
-def of(policy, severity):
+def violation_of(policy, severity):
     rule = next(rule for rule in policy.rules if rule.severity is severity)
     return Violation(
         rule_id=rule.id, category=rule.category, severity=severity, confidence=0.9, rationale=rule.definition
@@ -29,13 +29,13 @@ def verdict(policy, violations, safe_prompt):
     return answer(outcome, "a prompt", "ar-SA", policy, "e5", {})
 
 
-def test_what_is_allowed_has_no_message_and_draws_as_asked(policy):
+def test_an_allowed_prompt_has_no_message_and_is_drawn_unchanged(policy):
     allowed = verdict(policy, [], "a prompt")
     assert (allowed.action, allowed.flagged, allowed.message, allowed.wxi) == (Action.ALLOW, False, None, 0.0)
 
 
-def test_the_message_is_in_the_place_s_language_and_names_the_gravest_rule(policy):
-    violations = [of(policy, Severity.MEDIUM), of(policy, Severity.HIGH)]
+def test_the_message_is_in_the_locale_s_language_and_names_the_gravest_rule(policy):
+    violations = [violation_of(policy, Severity.MEDIUM), violation_of(policy, Severity.HIGH)]
     rewritten = verdict(policy, violations, "a safe prompt")
     assert rewritten.action is Action.REWRITE
     assert policy.say(policy.message.rewrite) in rewritten.message
@@ -43,7 +43,7 @@ def test_the_message_is_in_the_place_s_language_and_names_the_gravest_rule(polic
 
 
 def test_a_rewrite_that_fails_becomes_a_block_without_knobs(policy):
-    blocked = verdict(policy, [of(policy, Severity.MEDIUM)], None)
+    blocked = verdict(policy, [violation_of(policy, Severity.MEDIUM)], None)
     assert (blocked.action, blocked.wxi, blocked.tau_gc, blocked.stronger) == (Action.BLOCK, None, None, [])
     assert policy.say(policy.message.block) in blocked.message
 
@@ -54,6 +54,6 @@ def test_the_verdict_says_which_text_of_the_policy_decided(policy):
 
 
 @pytest.mark.parametrize(("fail_open", "action"), [(False, Action.BLOCK), (True, Action.ALLOW)])
-def test_without_any_detector_nothing_passes_unless_it_is_set(policy, fail_open, action):
+def test_without_any_detector_nothing_passes_unless_fail_open_is_set(policy, fail_open, action):
     decided = answer(undetected("a prompt", fail_open), "a prompt", "ar-SA", policy, "e5", {})
     assert (decided.status, decided.action, decided.score) == (Status.ERROR, action, 1.0)

@@ -1,4 +1,4 @@
-"""What a request is judged by, for each kind of terms."""
+"""The locale, policy and detector of a request, for each kind of terms."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def tenant(**terms):
         (tenant(locales=["de"]), "de-DE", ("de-DE", "de-DE")),
     ],
 )
-def test_the_locale_and_its_policy_follow_from_terms_request_and_settings(policies, who, locale, expected):
+def test_the_locale_and_policy_come_from_the_terms_the_request_and_the_settings(policies, who, locale, expected):
     place = place_for(who, locale, None, policies, Settings(default_locale="en-US"))
     assert (place.locale, place.policy.locale) == expected
 
@@ -45,14 +45,14 @@ def test_the_locale_and_its_policy_follow_from_terms_request_and_settings(polici
         (tenant(detector=Detector.LLM), "de-DE", Detector.CASCADE, "detector_not_allowed"),
     ],
 )
-def test_no_request_loosens_a_tenant_s_terms(policies, who, locale, detector, code):
+def test_a_request_cannot_loosen_a_tenant_s_terms(policies, who, locale, detector, code):
     with pytest.raises(NotAllowedError) as refused:
         place_for(who, locale, detector, policies, Settings())
     assert refused.value.code == code
 
 
 @pytest.mark.parametrize("locale", ["", "xx-XX-wrong!", "zz", "de-DE-x-nobody"])
-def test_an_unknown_locale_is_refused_whoever_asks(policies, locale):
+def test_an_unknown_locale_is_refused_for_every_tenant(policies, locale):
     for who in (ANYONE, tenant()):
         with pytest.raises(UnknownLocaleError):
             place_for(who, locale, None, policies, Settings())
@@ -69,6 +69,6 @@ def test_an_unknown_locale_is_refused_whoever_asks(policies, locale):
         (tenant(detector=Detector.LLM), Detector.LLM, None, Detector.LLM),
     ],
 )
-def test_the_detector_is_the_terms_then_the_settings_then_the_policy_s(policies, who, wanted, setting, expected):
+def test_the_detector_comes_from_the_terms_then_the_settings_then_the_policy(policies, who, wanted, setting, expected):
     place = place_for(who, "de-DE", wanted, policies, Settings(detector=setting))
     assert place.detector is (place.policy.detector if expected == "policy" else expected)

@@ -48,7 +48,7 @@ def test_a_place_or_prompt_that_cannot_be_judged_is_refused_and_leaves_no_decisi
     assert logged(moderator) == []
 
 
-def test_every_verdict_is_in_the_decision_log_as_it_was_returned(small):
+def test_every_verdict_is_in_the_decision_log_as_returned(small):
     moderator = small()
     verdicts = [ask(moderator, WINE), ask(moderator, "a tree on a hill"), ask(moderator, WINE)]
     assert logged(moderator) == verdicts[::-1]
@@ -95,11 +95,11 @@ def score(data_dir: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["zero-width", "mathematical", "base64", "url", "rot13", "spaced"])
 @pytest.mark.parametrize("prompt", ["a woman with a wine glass on a beach", "a man with a bowl of fruit on a beach"])
-def test_a_prompt_that_hides_what_it_says_is_judged_as_what_it_says(score, how: str, prompt: str) -> None:
+def test_an_obfuscated_prompt_is_judged_like_its_plain_text(score, how: str, prompt: str) -> None:
     assert score(OBFUSCATIONS[how](prompt)) == pytest.approx(score(prompt), abs=0.01)
 
 
 @pytest.mark.slow
-def test_what_either_reading_breaks_counts_where_both_can_be_read(score) -> None:
+def test_a_violation_in_either_the_raw_or_the_normalised_text_counts(score) -> None:
     assert score("a wine g1ass on a table, sunset over the sea") >= 0.5
     assert score("a table with a 🍷 on it") >= 0.5

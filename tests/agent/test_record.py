@@ -1,4 +1,4 @@
-"""A decision is in the log before anybody else hears of it."""
+"""A decision is committed before it is counted or logged."""
 
 import asyncio
 import logging

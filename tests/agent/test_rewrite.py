@@ -121,9 +121,9 @@ def test_the_llm_words_the_swap_and_keeps_the_scene(loop: asyncio.Runner, model:
     assert "wine" not in text
 
 
-def test_a_missing_rewriter_raises_llm_unavailable(loop: asyncio.Runner, gone: ChatOpenAI) -> None:
+def test_a_missing_rewriter_raises_llm_unavailable(loop: asyncio.Runner, missing_llm: ChatOpenAI) -> None:
     with pytest.raises(LLMUnavailableError, match="the rewriter is unavailable"):
-        loop.run(reworded(gone, PROMPT, Swap("a wine glass", JUICE)))
+        loop.run(reworded(missing_llm, PROMPT, Swap("a wine glass", JUICE)))
 
 
 def test_a_rewritten_prompt_keeps_the_scene_and_passes_the_judgement_it_failed(

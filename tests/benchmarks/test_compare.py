@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.compare import HEAD, measure
 from benchmarks.guards import Guard, _serve
 from benchmarks.workload import HARMLESS, OFFENDING, Request
@@ -23,6 +25,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Words).s
 """
 
 
+@pytest.mark.slow
 def test_a_guard_is_started_measured_and_stopped(tmp_path: Path, capsys) -> None:
     sent = [Request(f"a glass of wine, number {number}", "ar-SA", OFFENDING) for number in range(7)]
     sent += [Request(f"a glass of juice, number {number}", "ar-SA", HARMLESS) for number in range(5)]

@@ -1,11 +1,13 @@
 """Both engines embed the same stretches."""
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
 from benchmarks import encoder
 
 
+@pytest.mark.slow
 def test_each_engine_has_a_row_and_their_vectors_agree() -> None:
     app = typer.Typer()
     app.command()(encoder.main)

@@ -29,6 +29,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
+@pytest.mark.slow
 def test_cold_prompts_are_judged_and_warm_ones_come_from_the_cache(run, tmp_path: Path) -> None:
     status, (cold, warm), _ = run("--detector", "nearest", "--at-once", "3", "--limit", "7", "--rounds", "2")
     assert status == 0
@@ -41,6 +42,7 @@ def test_cold_prompts_are_judged_and_warm_ones_come_from_the_cache(run, tmp_path
     assert not list(tmp_path.glob("load*")), "the service's own database is left behind"
 
 
+@pytest.mark.slow
 def test_prompts_judged_without_the_llm_are_an_error(run) -> None:
     status, rows, stderr = run("--detector", "llm", "--at-once", "2", "--limit", "4")
     assert (status, rows) == (1, [])

@@ -107,6 +107,7 @@ def test_the_tenant_s_audience_applies_to_every_locale_and_cannot_be_changed(cli
     assert client().moderations.create(input="a tree", extra_body={"locale": "de-DE-x-children"}).results
 
 
+@pytest.mark.slow
 def test_changed_terms_take_effect_without_a_restart(client, tenants, keyed):
     german = client(locales=["de"])
     name = tenants[1].of(german.api_key).name

@@ -51,6 +51,7 @@ def agents(small_policies: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         yield [agent(), agent()]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(st.text(letters, max_size=30), disguised()))
 @example("\ud800")

@@ -1,4 +1,4 @@
-"""The detectors on small policies, with the real encoder and, where it is asked, the real LLM."""
+"""The detectors on small policies, with the real encoder and, for some tests, the real LLM."""
 
 import asyncio
 from collections.abc import Callable
@@ -74,18 +74,18 @@ topics:
     safe: [a tree on a hill, a park with a pond, a bench in a garden, a red bicycle, a dog on a beach, a night street]
 """
 CHILD, WINE, CHILD_WITH_WINE = "a child in a park", "a glass of wine", "a child with a glass of wine"
-DOUBTFUL = "a woman with a glass of wine"  # under `children` alone: near to both halves, and not clearly
+DOUBTFUL = "a woman with a glass of wine"  # with `children` alone: near to both halves, but not clearly
 
 Place = tuple[Policy, ConceptIndex]
-Open = Callable[..., Place]
+MakePlace = Callable[..., Place]
 
 
 @pytest.fixture(scope="module")
-def under(head: str, tmp_path_factory: pytest.TempPathFactory) -> Open:
-    """A policy of the rules named and its index; vectors are shared."""
+def place_with(head: str, tmp_path_factory: pytest.TempPathFactory) -> MakePlace:
+    """Makes a policy of the named rules and its index; vectors are shared."""
     encoder, known, places = load_encoder("multilingual-e5-small"), dict[str, Vector](), dict[tuple[str, ...], Place]()
 
-    def opened(*rules: str) -> Place:
+    def make(*rules: str) -> Place:
         if rules not in places:
             folder = tmp_path_factory.mktemp("policies")
             (folder / "base.yaml").write_text(head + "".join(RULES[rule] for rule in rules), encoding="utf-8")
@@ -95,15 +95,15 @@ def under(head: str, tmp_path_factory: pytest.TempPathFactory) -> Open:
             places[rules] = policy, ConceptIndex(policy, IndexedBank(load_bank(folder), encoder, known))
         return places[rules]
 
-    return opened
+    return make
 
 
-Broken = Callable[[str, Place, Detector, ChatOpenAI], tuple[set[str], Status]]
+BrokenRules = Callable[[str, Place, Detector, ChatOpenAI], tuple[set[str], Status]]
 
 
 @pytest.fixture(scope="module")
-def broken(loop: asyncio.Runner) -> Broken:
-    """The rules that a prompt breaks, and how that was found out."""
+def broken_rules(loop: asyncio.Runner) -> BrokenRules:
+    """Finds the rules that a prompt breaks, and the status of the reading."""
 
     def read(prompt: str, place: Place, detector: Detector, model: ChatOpenAI) -> tuple[set[str], Status]:
         reading = loop.run(detect(prompt, place[0], detector, place[1], model))
@@ -122,15 +122,20 @@ def broken(loop: asyncio.Runner) -> Broken:
         ("a tree on a hill", ["alcohol", "gambling"], set()),
     ],
 )
-def test_a_prompt_breaks_only_a_rule_that_claims_its_topic_and_nearest_asks_no_llm(
-    under: Open, broken: Broken, gone: ChatOpenAI, prompt: str, rules: list[str], expected: set[str]
+def test_a_prompt_breaks_only_a_rule_that_claims_its_topic_and_nearest_needs_no_llm(
+    place_with: MakePlace,
+    broken_rules: BrokenRules,
+    missing_llm: ChatOpenAI,
+    prompt: str,
+    rules: list[str],
+    expected: set[str],
 ) -> None:
-    assert broken(prompt, under(*rules), Detector.NEAREST, gone) == (expected, Status.OK)
+    assert broken_rules(prompt, place_with(*rules), Detector.NEAREST, missing_llm) == (expected, Status.OK)
 
 
-def test_the_search_names_no_rule_but_those_of_the_policy_and_its_windows_are_of_the_prompt(under: Open) -> None:
+def test_the_search_returns_rules_of_the_policy_and_windows_of_the_prompt(place_with: MakePlace) -> None:
     prompt = "an old man beside a glass of wine at night"
-    found = under("alcohol", "gambling")[1].search(prompt).windows
+    found = place_with("alcohol", "gambling")[1].search(prompt).windows
     assert set(found) <= {"alcohol", "gambling"}
     best = found["alcohol"][0]
     assert "wine" in best.span.text
@@ -140,8 +145,8 @@ def test_the_search_names_no_rule_but_those_of_the_policy_and_its_windows_are_of
     assert margins == sorted(margins, reverse=True)
 
 
-def test_the_same_words_break_one_rule_and_other_words_of_the_prompt_another(under: Open) -> None:
-    index = under("alcohol", "gambling")[1]
+def test_different_words_of_a_prompt_break_different_rules(place_with: MakePlace) -> None:
+    index = place_with("alcohol", "gambling")[1]
     found = index.search("a glass of wine").windows
     assert found["alcohol"][0].margin > 0 >= found["gambling"][0].margin
     both = index.search("a glass of wine beside people betting money on cards").windows
@@ -149,8 +154,8 @@ def test_the_same_words_break_one_rule_and_other_words_of_the_prompt_another(und
     assert both["alcohol"][0].span != both["gambling"][0].span
 
 
-def test_safe_surroundings_speak_for_the_words_in_them(under: Open) -> None:
-    index, words = under("alcohol")[1], "a man drinking"
+def test_a_safe_context_lowers_the_margin_of_the_words_in_it(place_with: MakePlace) -> None:
+    index, words = place_with("alcohol")[1], "a man drinking"
     by_itself, with_tea, with_beer = (
         next(window.margin for window in index.search(prompt).windows["alcohol"] if window.span.text == words)
         for prompt in (words, "a man drinking tea", "a man drinking beer")
@@ -160,31 +165,33 @@ def test_safe_surroundings_speak_for_the_words_in_them(under: Open) -> None:
 
 
 @pytest.mark.parametrize("detector", [Detector.CASCADE, Detector.LLM])
-def test_with_the_llm_gone_the_neighbours_answer_strictly_and_say_so(
-    under: Open, broken: Broken, gone: ChatOpenAI, loop: asyncio.Runner, detector: Detector
+def test_without_the_llm_the_neighbours_decide_strictly_and_the_status_is_degraded(
+    place_with: MakePlace, broken_rules: BrokenRules, missing_llm: ChatOpenAI, loop: asyncio.Runner, detector: Detector
 ) -> None:
-    place = under("children")
-    alone = loop.run(detect(DOUBTFUL, place[0], Detector.NEAREST, place[1], gone))
-    assert STRICT <= alone.score < FLAGGED, "the prompt is there to lie between the thresholds"
+    place = place_with("children")
+    alone = loop.run(detect(DOUBTFUL, place[0], Detector.NEAREST, place[1], missing_llm))
+    assert STRICT <= alone.score < FLAGGED, "the prompt must lie between the thresholds"
     assert alone.violations == []
-    assert broken(DOUBTFUL, place, detector, gone) == ({"children"}, Status.DEGRADED)
+    assert broken_rules(DOUBTFUL, place, detector, missing_llm) == ({"children"}, Status.DEGRADED)
 
 
-def test_the_cascade_asks_no_llm_where_the_neighbours_are_sure(under: Open, broken: Broken, gone: ChatOpenAI) -> None:
-    place = under("gambling")
-    assert broken("a glass of wine", place, Detector.CASCADE, gone) == (set(), Status.OK)
-    assert broken("a poker table in a casino", place, Detector.CASCADE, gone) == ({"gambling"}, Status.OK)
-
-
-@pytest.mark.parametrize("beside", [[], ["gambling"], ["alcohol"], ["alcohol", "gambling"]], ids="+".join)
-def test_a_rule_with_company_is_broken_in_company_alone_claimed_or_not(
-    under: Open, broken: Broken, gone: ChatOpenAI, beside: list[str]
+def test_the_cascade_needs_no_llm_if_the_neighbours_are_sure(
+    place_with: MakePlace, broken_rules: BrokenRules, missing_llm: ChatOpenAI
 ) -> None:
-    place = under("children", *beside)
-    wine = {"alcohol"} & set(beside)
-    assert broken(CHILD, place, Detector.NEAREST, gone) == (set(), Status.OK)
-    assert broken(WINE, place, Detector.NEAREST, gone) == (wine, Status.OK)
-    assert broken(CHILD_WITH_WINE, place, Detector.NEAREST, gone) == ({"children"} | wine, Status.OK)
+    place = place_with("gambling")
+    assert broken_rules("a glass of wine", place, Detector.CASCADE, missing_llm) == (set(), Status.OK)
+    assert broken_rules("a poker table in a casino", place, Detector.CASCADE, missing_llm) == ({"gambling"}, Status.OK)
+
+
+@pytest.mark.parametrize("other_rules", [[], ["gambling"], ["alcohol"], ["alcohol", "gambling"]], ids="+".join)
+def test_a_rule_with_only_with_is_broken_only_together_with_its_topic(
+    place_with: MakePlace, broken_rules: BrokenRules, missing_llm: ChatOpenAI, other_rules: list[str]
+) -> None:
+    place = place_with("children", *other_rules)
+    wine = {"alcohol"} & set(other_rules)
+    assert broken_rules(CHILD, place, Detector.NEAREST, missing_llm) == (set(), Status.OK)
+    assert broken_rules(WINE, place, Detector.NEAREST, missing_llm) == (wine, Status.OK)
+    assert broken_rules(CHILD_WITH_WINE, place, Detector.NEAREST, missing_llm) == ({"children"} | wine, Status.OK)
 
 
 @pytest.mark.parametrize(
@@ -192,17 +199,22 @@ def test_a_rule_with_company_is_broken_in_company_alone_claimed_or_not(
     [
         (WINE, Detector.CASCADE, set()),
         (CHILD_WITH_WINE, Detector.CASCADE, {"children"}),
-        (CHILD, Detector.LLM, set()),  # the judge sees a child and says yes
+        (CHILD, Detector.LLM, set()),  # the LLM sees a child and answers yes
     ],
 )
-def test_the_judge_does_not_break_a_rule_with_company_by_itself(
-    under: Open, broken: Broken, model: ChatOpenAI, prompt: str, detector: Detector, expected: set[str]
+def test_the_llm_alone_does_not_break_a_rule_with_only_with(
+    place_with: MakePlace,
+    broken_rules: BrokenRules,
+    model: ChatOpenAI,
+    prompt: str,
+    detector: Detector,
+    expected: set[str],
 ) -> None:
-    assert broken(prompt, under("children"), detector, model) == (expected, Status.OK)
+    assert broken_rules(prompt, place_with("children"), detector, model) == (expected, Status.OK)
 
 
-def test_a_further_rule_is_named_only_where_the_neighbours_find_it_too(under: Open) -> None:
-    policy = under("alcohol", "gambling")[0]
+def test_a_further_rule_is_named_only_if_the_neighbours_find_it_too(place_with: MakePlace) -> None:
+    policy = place_with("alcohol", "gambling")[0]
 
     def named(risks: dict[str, float], near: dict[str, float]) -> list[str]:
         return [violation.rule_id for violation in _reading(risks, near, FLAGGED, {}, policy).violations]
@@ -213,15 +225,15 @@ def test_a_further_rule_is_named_only_where_the_neighbours_find_it_too(under: Op
     assert named({"alcohol": 0.3, "gambling": 0.4}, {"alcohol": 0.6, "gambling": 0.9}) == []
 
 
-def test_a_rule_with_company_is_named_second_even_where_the_neighbours_are_not_sure_of_it(under: Open) -> None:
-    policy = under("children", "alcohol")[0]
+def test_a_rule_with_only_with_is_named_second_even_if_the_neighbours_are_unsure(place_with: MakePlace) -> None:
+    policy = place_with("children", "alcohol")[0]
     risks, near = {"alcohol": 0.9, "children": 0.6}, {"alcohol": 0.8, "children": 0.3}
     named = [violation.rule_id for violation in _reading(risks, near, FLAGGED, {}, policy).violations]
     assert named == ["alcohol", "children"]
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
-def test_judge_and_neighboursfuse_are_a_probability_and_it_never_falls_with_either(
+def test_the_fused_risk_is_a_probability_that_never_falls_with_either_input(
     judged: float, judged_too: float, near: float, near_too: float
 ) -> None:
     less, more = sorted((judged, judged_too))
@@ -231,12 +243,12 @@ def test_judge_and_neighboursfuse_are_a_probability_and_it_never_falls_with_eith
 
 
 @given(st.floats(0.01, 0.98), st.floats(0.19, 0.8))
-def test_it_rises_with_both_where_neither_is_sure(judged: float, near: float) -> None:
+def test_the_fused_risk_rises_with_both_inputs_if_neither_is_certain(judged: float, near: float) -> None:
     assert fuse(judged, near) < fuse(judged + 0.01, near)
     assert fuse(judged, near) < fuse(judged, near + 0.01)
 
 
 @given(st.floats(0, 1))
-def test_the_neighbours_count_no_more_for_being_certain(judged: float) -> None:
+def test_the_weight_of_certain_neighbours_is_bounded(judged: float) -> None:
     assert fuse(judged, 1.0) == fuse(judged, 0.999)
     assert fuse(judged, 0.0) == fuse(judged, 0.001)

@@ -86,8 +86,8 @@ def test_an_inverted_rule_inverts_the_answer(loop: asyncio.Runner, model: ChatOp
     assert answers["against_alcohol"] > 0.5 > answers["for_alcohol"]
 
 
-def test_without_rules_there_are_no_answers(loop: asyncio.Runner, gone: ChatOpenAI, policy: Policy) -> None:
-    assert loop.run(judge(gone, policy, [], WINE)) == {}
+def test_without_rules_there_are_no_answers(loop: asyncio.Runner, missing_llm: ChatOpenAI, policy: Policy) -> None:
+    assert loop.run(judge(missing_llm, policy, [], WINE)) == {}
 
 
 def test_an_instruction_in_the_prompt_does_not_hide_an_offence(loop: asyncio.Runner, moderator: Moderator) -> None:
@@ -208,9 +208,9 @@ def test_an_invalid_answer_of_the_llm_raises_llm_unavailable(
         loop.run(judge(model_of(recorder), policy, policy.rules[:1], WINE))
 
 
-def test_a_missing_server_raises_llm_unavailable(loop: asyncio.Runner, gone: ChatOpenAI, policy: Policy) -> None:
+def test_a_missing_server_raises_llm_unavailable(loop: asyncio.Runner, missing_llm: ChatOpenAI, policy: Policy) -> None:
     with pytest.raises(LLMUnavailableError, match="the judge is unavailable"):
-        loop.run(judge(gone, policy, policy.rules, WINE))
+        loop.run(judge(missing_llm, policy, policy.rules, WINE))
 
 
 def test_a_server_that_never_responds_raises_llm_unavailable(loop: asyncio.Runner, policy: Policy) -> None:

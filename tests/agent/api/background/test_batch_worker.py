@@ -18,6 +18,8 @@ from agent.store import batch_work
 LINES, TIMEOUT_S = 60, 120
 ENDPOINT = "/v1/moderations"
 
+pytestmark = pytest.mark.slow
+
 
 def create_batch(client: httpx.Client, count: int) -> str:
     body = {"locale": "ar-SA"}
@@ -52,7 +54,6 @@ def connect(url: str) -> httpx.Client:
     return httpx.Client(base_url=url, timeout=30, trust_env=False)
 
 
-@pytest.mark.slow
 def test_a_kill_neither_loses_nor_repeats_a_line(start, empty_url: str) -> None:
     url, process = start(empty_url, batch_concurrency=3)
     with connect(url) as client:
@@ -105,7 +106,6 @@ def test_two_processes_share_the_work_and_answer_no_line_twice(pair) -> None:
         assert all(calls)
 
 
-@pytest.mark.slow
 def test_a_line_slower_than_the_hold_is_not_taken_by_another_process(pair, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (batch_work, batch_worker):
         monkeypatch.setattr(module, "HELD", dt.timedelta(seconds=2))
@@ -119,7 +119,6 @@ def test_a_line_slower_than_the_hold_is_not_taken_by_another_process(pair, monke
             wait_until(client, batch, lambda seen: seen["status"] == "completed")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
 def test_lost_connections_lose_no_line(start, empty_url: str) -> None:
     url, _ = start(empty_url)

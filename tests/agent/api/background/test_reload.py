@@ -128,6 +128,7 @@ def test_sighup_reloads_the_policies(moderator):
     asyncio.run(hang_up())
 
 
+@pytest.mark.slow
 def test_each_verdict_follows_either_the_old_or_the_new_policies(moderator):
     strict = moderator.policies["ar-SA"].hash
     good = arabic(moderator).read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ from agent.api.drawing.finish import _tools
 from agent.api.errors import ApiError
 
 
+@pytest.mark.slow
 def test_the_last_look_and_signing_load_no_torch():
     code = (
         "import sys\nfrom agent.api.drawing.finish import _tools\n"

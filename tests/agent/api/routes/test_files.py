@@ -168,7 +168,7 @@ def test_concurrent_uploads_are_bounded_and_the_next_may_retry(client, served, a
     one = client()
     with ExitStack() as others:
         for _ in range(MAX_UPLOADS):
-            others.enter_context(app.state.traffic.upload())
+            others.enter_context(app.state.service.traffic.upload())
         with pytest.raises(openai.RateLimitError, match="4 files are being uploaded") as refused:
             send(one)
         assert int(refused.value.response.headers["retry-after"]) > 0

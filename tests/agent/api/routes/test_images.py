@@ -7,7 +7,6 @@ import pytest
 from fastapi import FastAPI, Request
 
 from agent.api.app import create_app
-from agent.settings import Settings
 
 
 def test_a_rewritten_prompt_is_drawn_with_the_verdict_s_parameters(client):
@@ -65,10 +64,14 @@ def test_a_failure_of_the_worker_returns_503(client, prompt, message):
     assert (failed.value.status_code, failed.value.code) == (503, "generator_failed")
 
 
-def test_a_missing_worker_returns_503_and_only_the_log_has_its_address(client, moderator, monkeypatch, caplog):
-    monkeypatch.setattr(moderator, "settings", Settings(generator_url="http://127.0.0.1:9"))
-    with pytest.raises(openai.InternalServerError) as failed:
-        client.images.generate(prompt="a tree")
+def test_a_missing_worker_returns_503_and_only_the_log_has_its_address(serve, moderator, caplog):
+    settings = moderator.settings.model_copy(update={"generator_url": "http://127.0.0.1:9"})
+    for url in serve(create_app(moderator.with_settings(settings))):
+        with (
+            openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client,
+            pytest.raises(openai.InternalServerError) as failed,
+        ):
+            client.images.generate(prompt="a tree")
     assert (failed.value.status_code, failed.value.code) == (503, "generator_unavailable")
     assert "127.0.0.1" not in failed.value.message
     assert "http://127.0.0.1:9" in caplog.text
