@@ -173,7 +173,8 @@ async def _refused(request: Request, error: Any) -> JSONResponse:
 
 async def _failed(_: Request, error: Exception) -> JSONResponse:
     status = ERRORS[type(error)][0] if type(error) in ERRORS else 500
-    headers = {"X-Request-ID": request_id.get()} if status == 500 else {}
+    # Starlette raises an unexpected error again after this response, and uvicorn then closes the connection.
+    headers = {"X-Request-ID": request_id.get(), "Connection": "close"} if status == 500 else {}
     if isinstance(error, QueueFullError):
         headers["Retry-After"] = str(error.retry_after_s)
     return JSONResponse(_describe(error), status, headers)

@@ -237,6 +237,7 @@ def test_a_failed_drawing_has_the_request_id_in_its_response_and_in_the_log(
     with serving(worker) as (client, _):
         answer = client.post("/v1/draw", json=DUAL, headers={"X-Request-ID": "order-66"})
         assert (answer.status_code, answer.headers["x-request-id"]) == (500, "order-66")
+        assert answer.headers["connection"] == "close"
         assert len({client.get("/v1/nothing").headers["x-request-id"] for _ in range(2)}) == 2
     (failed,) = [record for record in caplog.records if record.message == "drawing failed"]
     assert failed.__dict__["requests"] == ["order-66"]
