@@ -82,6 +82,7 @@ def responding(status: int, content: str) -> Iterator[tuple[str, list[Any]]]:
             thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [("--locale", "ar-SA"), ("--locale", "ar-SA", "--detector", "nearest"), ()])
 def test_the_verdict_is_the_same_from_a_service_and_from_this_process(at_its_port, service, options):
     before = len(decided(*service))
@@ -93,6 +94,7 @@ def test_the_verdict_is_the_same_from_a_service_and_from_this_process(at_its_por
     assert (Path("data") / "propriety.db").exists()
 
 
+@pytest.mark.slow
 def test_a_service_is_found_by_its_url_and_nothing_is_loaded_here(service, monkeypatch):
     monkeypatch.setenv("PROPRIETY_URL", f"{service[0]}/")
     monkeypatch.setenv("PROPRIETY_POLICIES_DIR", "nowhere")
@@ -102,6 +104,7 @@ def test_a_service_is_found_by_its_url_and_nothing_is_loaded_here(service, monke
     assert not Path("data").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -119,6 +122,7 @@ def test_the_service_s_reason_is_printed_if_it_refuses_a_prompt(at_its_port, arg
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_the_key_is_sent_and_a_refused_key_ends_with_2(start_api, tmp_path, monkeypatch):
     folder = tmp_path / "keyed"
     folder.mkdir()

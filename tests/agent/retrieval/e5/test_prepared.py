@@ -8,35 +8,34 @@ import pytest
 
 from agent.retrieval.e5 import prepared as module
 from agent.retrieval.e5.model import E5
-from agent.retrieval.encoder import Vectors
+from agent.retrieval.e5.prepared import Prepared, prepared, weights_file
+from agent.retrieval.e5.weights import Weights
 
 TEXTS = ["a woman holding a wine glass", "رجل يحمل سيفا", "夜の街で酒を飲む男"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Holds the parts of an earlier start."""
-    folder = tmp_path_factory.mktemp("cache")
-    E5(folder)
-    return folder
+def weights() -> Weights:
+    return Weights(weights_file())
 
 
 @pytest.fixture(scope="module")
-def vectors(folder: Path) -> Vectors:
-    return E5(folder).encode(TEXTS)
+def parts(weights: Weights) -> Prepared:
+    return module._derived(weights)
 
 
 @pytest.fixture
-def derived(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+def derived(parts: Prepared, monkeypatch: pytest.MonkeyPatch) -> list[Prepared]:
     """Has one element for each time that the parts were derived."""
-    times, derive = list[None](), module._derived
-    monkeypatch.setattr(module, "_derived", lambda weights: (times.append(None), derive(weights))[1])
+    times = list[Prepared]()
+    monkeypatch.setattr(module, "_derived", lambda weights: times.append(parts) or parts)
     return times
 
 
-def test_a_second_start_loads_the_parts_and_derives_nothing(folder: Path, vectors: Vectors, derived: list[None]):
-    np.testing.assert_array_equal(E5(folder).encode(TEXTS), vectors)
-    assert derived == []
+def test_a_second_start_loads_the_parts_and_derives_nothing(derived: list[Prepared], tmp_path: Path):
+    first, second = E5(tmp_path), E5(tmp_path)
+    assert len(derived) == 1
+    np.testing.assert_array_equal(first.encode(TEXTS), second.encode(TEXTS))
 
 
 @pytest.mark.parametrize(
@@ -50,32 +49,32 @@ def test_a_second_start_loads_the_parts_and_derives_nothing(folder: Path, vector
     ids=["empty", "text", "truncated", "a wrong byte"],
 )
 def test_a_damaged_file_is_noted_and_replaced(
-    spoil: Callable[[Path], object], vectors: Vectors, derived: list[None], tmp_path: Path, caplog
+    spoil: Callable[[Path], object], weights: Weights, parts: Prepared, derived: list[Prepared], tmp_path: Path, caplog
 ):
-    E5(tmp_path)
+    prepared(weights, tmp_path)
     (path,) = tmp_path.iterdir()
     spoil(path)
-    np.testing.assert_array_equal(E5(tmp_path).encode(TEXTS), vectors)
+    assert prepared(weights, tmp_path) == parts
     assert "damaged" in caplog.text
-    E5(tmp_path)
-    assert derived == [None, None]
+    assert prepared(weights, tmp_path) == parts
+    assert len(derived) == 2
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_parts_of_other_weights_or_older_code_are_replaced(
-    monkeypatch: pytest.MonkeyPatch, derived: list[None], tmp_path: Path, caplog
+    monkeypatch: pytest.MonkeyPatch, weights: Weights, parts: Prepared, derived: list[Prepared], tmp_path: Path, caplog
 ):
     with monkeypatch.context() as patched:
         patched.setattr(module, "_origin", lambda: b"another version")
-        E5(tmp_path)
-    E5(tmp_path)
-    E5(tmp_path)
-    assert derived == [None, None]
+        prepared(weights, tmp_path)
+    assert prepared(weights, tmp_path) == prepared(weights, tmp_path) == parts
+    assert len(derived) == 2
     assert caplog.text == ""
 
 
-def test_if_nothing_can_be_kept_the_start_continues(vectors: Vectors, derived: list[None], tmp_path: Path):
+def test_if_nothing_can_be_kept_the_start_continues(
+    weights: Weights, parts: Prepared, derived: list[Prepared], tmp_path: Path
+):
     (tmp_path / "taken").write_text("a file where the folder should be")
-    for _ in range(2):
-        np.testing.assert_array_equal(E5(tmp_path / "taken").encode(TEXTS), vectors)
-    assert derived == [None, None]
+    assert prepared(weights, tmp_path / "taken") == prepared(weights, tmp_path / "taken") == parts
+    assert len(derived) == 2
