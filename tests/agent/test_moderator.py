@@ -30,7 +30,7 @@ def small(small_policies: Path, tmp_path: Path):
         moderator.store.close()
 
 
-def ask(moderator, prompt, locale="ar-SA", **how):
+def moderate(moderator, prompt, locale="ar-SA", **how):
     return asyncio.run(moderator.moderate([ChatMessage(role="user", content=prompt)], locale, **how))
 
 
@@ -41,28 +41,28 @@ def logged(moderator):
 def test_a_place_or_prompt_that_cannot_be_judged_is_refused_and_leaves_no_decision(small):
     moderator = small(max_prompt_chars=100)
     with pytest.raises(UnknownLocaleError):
-        ask(moderator, WINE, "not a locale")
+        moderate(moderator, WINE, "not a locale")
     for prompt in ("", " \n", "x" * 101, "\x00"):
         with pytest.raises(BadPromptError):
-            ask(moderator, prompt)
+            moderate(moderator, prompt)
     assert logged(moderator) == []
 
 
 def test_every_verdict_is_in_the_decision_log_as_returned(small):
     moderator = small()
-    verdicts = [ask(moderator, WINE), ask(moderator, "a tree on a hill"), ask(moderator, WINE)]
+    verdicts = [moderate(moderator, WINE), moderate(moderator, "a tree on a hill"), moderate(moderator, WINE)]
     assert logged(moderator) == verdicts[::-1]
     assert len({verdict.id for verdict in verdicts}) == 3
 
 
 def test_a_rewrite_is_safe_by_the_same_policy_and_keeps_the_rest(small):
     moderator = small()
-    verdict = ask(moderator, WINE, detector=Detector.NEAREST)
+    verdict = moderate(moderator, WINE, detector=Detector.NEAREST)
     assert (verdict.action, verdict.status) == (Action.REWRITE, Status.OK)
     assert "wine" not in verdict.safe_prompt
     assert "woman" in verdict.safe_prompt
     assert 0.5 < verdict.fidelity <= 1
-    assert ask(moderator, verdict.safe_prompt).action is Action.ALLOW
+    assert moderate(moderator, verdict.safe_prompt).action is Action.ALLOW
 
 
 @pytest.mark.parametrize(("fail_open", "action"), [(False, Action.BLOCK), (True, Action.ALLOW)])
@@ -73,7 +73,7 @@ def test_a_detector_that_fails_blocks_unless_fail_open_is_set_and_is_logged(smal
         raise RuntimeError
 
     monkeypatch.setattr("agent.moderator.read_prompt", fail)
-    verdict = ask(moderator, "a tree on a hill")
+    verdict = moderate(moderator, "a tree on a hill")
     assert (verdict.status, verdict.action) == (Status.ERROR, action)
     assert logged(moderator) == [verdict]
 
