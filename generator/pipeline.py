@@ -17,7 +17,7 @@ from generator.method.schedule import Clock, denoiser_rows
 from generator.models import default_guidance, is_flow_matching, model_name, own_size
 from propriety.drawing import MAX_IMAGES_AT_ONCE, MAX_SEED, CannotDrawError, DrawRequest, Parameters, Sampler, Variant
 
-MAX_PIXELS_OF_OWN = 4  # times as many as the model's own size has
+MAX_PIXEL_RATIO = 4  # to the pixels of the model's own size
 SAMPLERS: dict[Sampler, tuple[Any, dict[str, Any]]] = {
     "ddim": (DDIMScheduler, {"clip_sample": False, "thresholding": False}),
     "euler": (EulerDiscreteScheduler, {}),
@@ -162,7 +162,7 @@ def _callback(pipe: Any, on_step: Callable[[int], None]) -> dict[str, Any]:
 def _size(pipe: Any, request: DrawRequest) -> tuple[int, int]:
     own_width, own_height = own_size(pipe)
     width, height = request.width or own_width, request.height or own_height
-    if width * height > MAX_PIXELS_OF_OWN * own_width * own_height:
+    if width * height > MAX_PIXEL_RATIO * own_width * own_height:
         raise CannotDrawError(
             f"{width}x{height} is too large: the model's own size is {own_width}x{own_height}. "
             "Request at most four times as many pixels, or omit width and height."

@@ -388,8 +388,8 @@ def tiny_of() -> Callable[[str], Tiny]:
     return make
 
 
-# One U-Net, one transformer, and one family for each other way of guiding and of passing conditions.
-QUICK = ("SD 1.x", "SD ControlNet", "FLUX, guided", "Qwen-Image", "Z-Image")
+QUICK = ("SD 1.x", "FLUX, guided")  # a U-Net and a transformer
+SLOW = ("SD ControlNet", "Qwen-Image", "Z-Image")  # other ways of guiding and of passing conditions
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -401,7 +401,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(params=[pytest.param(name, marks=() if name in QUICK else pytest.mark.all) for name in TINY])
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow if name in SLOW else pytest.mark.all)
+        for name in TINY
+    ]
+)
 def tiny(request: pytest.FixtureRequest) -> Tiny:
     return make(request.param)
 

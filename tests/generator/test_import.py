@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 USERS_CODE = """
 import sys
@@ -23,6 +25,7 @@ print(image.size)
 """
 
 
+@pytest.mark.slow
 def test_a_user_draws_with_dual_latent_and_the_demo_model_as_stored() -> None:
     done = subprocess.run([sys.executable, "-c", USERS_CODE], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

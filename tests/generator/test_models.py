@@ -34,6 +34,7 @@ def test_a_pixart_of_a_size_that_diffusers_does_not_know_is_refused(
         load(str(tmp_path / "pixart"))
 
 
+@pytest.mark.slow
 def test_fast_draws_nearly_the_same(pipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[Any] = []
 

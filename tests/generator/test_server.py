@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 import httpx
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -30,6 +31,7 @@ class Collector(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_the_caller_s_request_id_is_in_the_log_and_its_trace_continues(
     free_port: Callable[[], int], tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from generator.demo_model.denoiser import Examples, Training, build_scheduler, l
 from generator.demo_model.evaluate import WEIGHTS
 from generator.demo_model.scenes import Scene
 
+pytestmark = pytest.mark.slow
 PROMPT = "a man in a blue coat holding a gun in a park"
 
 

@@ -99,6 +99,7 @@ def test_half_an_offending_object_is_unsafe(detector: Detector) -> None:
     assert sum(detector(picture, request) >= THRESHOLD for picture in halves) >= 32
 
 
+@pytest.mark.slow
 def test_a_picture_with_the_removed_gun_is_redrawn_without_it(detector: Detector) -> None:
     request = rewritten("a man aiming a gun in a city", "a man aiming a water pistol in a city").model_copy(
         update={"wxi": 0.0, "seed": 3, "steps": 12, "stronger": [Knobs(wxi=0.95, tau_gc=0.1)]}

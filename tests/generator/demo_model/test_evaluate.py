@@ -8,6 +8,8 @@ from generator.demo_model import classifier
 from generator.demo_model.evaluate import WEIGHTS, balanced_scenes, contact_sheet, load_pipeline, sample
 from generator.demo_model.scenes import ATTRIBUTES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def pipeline() -> StableDiffusionPipeline:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 from diffusers import StableDiffusionPipeline
 
 from generator.demo_model.autoencoder import build
@@ -7,6 +8,7 @@ from generator.demo_model.denoiser import Training
 from generator.demo_model.export import export
 
 
+@pytest.mark.slow
 def test_the_stock_pipeline_draws_with_an_exported_model_without_further_arguments(tmp_path: Path) -> None:
     export(build(), Training.start(), tmp_path)
     pipeline = StableDiffusionPipeline.from_pretrained(tmp_path)

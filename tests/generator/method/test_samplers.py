@@ -30,10 +30,15 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 MULTISTEP = {"PNDM", "DPM++ 2M", "DPM++ SDE", "UniPC", "Heun"}  # they reuse earlier predictions, also after k
 # A plain sampler; with noise; with a history; with two calls per timestep; and the one that "parallel" refuses.
-QUICK = ("DDIM", "Euler ancestral", "DPM++ 2M", "PNDM", "UniPC")
+QUICK, SLOW = ("DDIM", "Euler ancestral"), ("DPM++ 2M", "PNDM", "UniPC")
 
 
-@pytest.fixture(params=[pytest.param(name, marks=() if name in QUICK else pytest.mark.all) for name in CASES])
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow if name in SLOW else pytest.mark.all)
+        for name in CASES
+    ]
+)
 def sampled(pipe: Any, request: pytest.FixtureRequest) -> Any:
     sampler, options = CASES[request.param]
     config = {key: value for key, value in pipe.scheduler.config.items() if key != "clip_sample"}
