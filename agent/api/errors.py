@@ -196,7 +196,7 @@ def _no_object(request: Request, body: Any) -> JSONResponse:
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
     message = "The server failed; see its log. Nothing was allowed or drawn."
-    return _error(500, message, "internal_error", headers={**HEADERS, "X-Request-ID": request_id.get()})
+    return _error(500, message, "internal_error", headers={**HEADERS, **CLOSE, "X-Request-ID": request_id.get()})
 
 
 def _dotted(location: Sequence[str | int], node: Any) -> str:
