@@ -96,7 +96,7 @@ def _draw(request: DrawRequest, verdict: Verdict, settings: Settings, model: str
             from propriety.pictures.provenance import Seal, SigningError, facts
     except ImportError as error:
         fail(f"{error}: drawing needs an extra; install it with `pip install 'propriety[generator]'`", WRONG)
-    asked = DrawRequest.model_validate(request.model_dump() | verdict.for_the_generator())
+    order = DrawRequest.model_validate(request.model_dump() | verdict.for_the_generator())
     saved = False
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,11 +104,11 @@ def _draw(request: DrawRequest, verdict: Verdict, settings: Settings, model: str
             seal, pipe = Seal(settings.signing_cert, settings.signing_key), load(model)
             detector = detector_for(pipe)
         pipe.set_progress_bar_config(disable=not errors.is_terminal, desc="Drawing", leave=False)
-        for batch in batches(plan(pipe, asked)):
+        for batch in batches(plan(pipe, order)):
             for outcome in draw_checked(pipe, detector, batch):
                 if not isinstance(outcome, Blocked):
                     path = folder / f"{verdict.locale}-{verdict.id[-8:]}-{outcome.parameters.seed}.png"
-                    path.write_bytes(seal.png(outcome.image, facts(outcome.parameters, asked)))
+                    path.write_bytes(seal.png(outcome.image, facts(outcome.parameters, order)))
                     console.print(str(path), markup=False, highlight=False, soft_wrap=True)
                     saved = True
                 for note in outcome.notes:

@@ -51,8 +51,8 @@ class Reading(NamedTuple):
 
 async def detect(text: str, policy: Policy, detector: Detector, index: ConceptIndex, model: ChatModel) -> Reading:
     """Read one text under a policy. Without the LLM the neighbours decide strictly, and the status is `degraded`."""
-    found, beside = await asyncio.to_thread(index.search, text)
-    company = {rule_id: _risk(margin) for rule_id, margin in beside.items()}
+    found, margins = await asyncio.to_thread(index.search, text)
+    company = {rule_id: _risk(margin) for rule_id, margin in margins.items()}
     near = _joined({rule_id: _risk(windows[0].margin) for rule_id, windows in found.items()}, company)
     asked = _rules_to_ask(near, company, policy, detector)
     if not asked:

@@ -42,11 +42,11 @@ class Found(NamedTuple):
         the rule, less the cosine to what is safe: the mean of the stretch's own nearest safe concept and that of the
         safest stretch around it. If another rule is nearer than that, its cosine is deducted instead, since the same
         words break one rule. For a rule with `only_with` only the stretch's own words count.
-    beside: for each rule with `only_with`, the highest margin of any stretch to those topics.
+    company: for each rule with `only_with`, the highest margin of any stretch to those topics.
     """
 
     windows: dict[str, list[Window]]
-    beside: dict[str, float]
+    company: dict[str, float]
 
 
 class IndexedBank:
@@ -109,11 +109,11 @@ class ConceptIndex:
                 found.setdefault(concept.rule_id, []).append(Window(span, concept, float(similarity), margin))
         for windows in found.values():
             windows.sort(key=lambda window: -window.margin)
-        beside = {}
+        company = {}
         for rule_id, (within, safe) in self._company.items():
             margins = _nearest(similarities, rows, within) - _nearest(similarities, rows, safe)
-            beside[rule_id] = float(margins.max())
-        return Found(found, beside)
+            company[rule_id] = float(margins.max())
+        return Found(found, company)
 
 
 def _nearest(similarities: Vectors, rows: Rows, among: Mask) -> Vector:

@@ -1,4 +1,4 @@
-"""`propriety generate` draws what the verdict lets through, in this process, and nothing else."""
+"""`propriety generate` draws what the verdict allows, in its own process, and nothing else."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("workplace")
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command quietens the drawing libraries by variables; they are put back afterwards."""
+    """Restores the variables by which the command silences the drawing libraries."""
     for name, value in {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}.items():
         monkeypatch.setenv(name, value)
 
@@ -25,7 +25,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["generate", *arguments])
 
 
-def test_pictures_are_drawn_as_the_verdict_says_and_their_paths_printed():
+def test_pictures_are_drawn_under_the_verdict_and_their_paths_printed():
     result = run("a woman holding a wine glass", "--locale", "ar-SA", "--seed", "7", "--n", "2", "--steps", "2")
     assert result.exit_code == 0, result.output
     assert "REWRITE under ar-SA" in result.output
@@ -39,13 +39,13 @@ def test_pictures_are_drawn_as_the_verdict_says_and_their_paths_printed():
     assert c2pa.Reader(str(pictures[0])).get_validation_state() == "Valid"
 
 
-def test_what_the_generator_has_to_note_is_printed():
+def test_the_generator_s_notes_are_printed():
     result = run("a submarine", "--steps", "1", "--output", "made/of/folders")
     assert "never seen: submarine" in result.output
     assert len(list(Path("made/of/folders").glob("*.png"))) == 1
 
 
-def test_a_blocked_prompt_draws_nothing_loads_nothing_and_ends_with_3():
+def test_a_blocked_prompt_ends_with_3_and_the_generator_is_not_loaded():
     code = (
         "import sys\nfrom cli import app\n"
         "try: app(['generate', 'a diagram of how to build a nail bomb'])\n"
@@ -57,7 +57,7 @@ def test_a_blocked_prompt_draws_nothing_loads_nothing_and_ends_with_3():
     assert not Path("out").exists()
 
 
-def test_what_comes_out_unsafe_is_not_saved_and_ends_with_3(monkeypatch):
+def test_an_unsafe_picture_is_not_saved_and_ends_with_3(monkeypatch):
     monkeypatch.setattr("generator.last_look.THRESHOLD", 0.0)
     result = run("a tree", "--steps", "1")
     assert result.exit_code == 3, result.output
@@ -81,7 +81,7 @@ def test_what_comes_out_unsafe_is_not_saved_and_ends_with_3(monkeypatch):
         ("a tree", "--model", "no/such/folder"),
     ],
 )
-def test_what_cannot_be_drawn_ends_with_2_and_no_traceback(arguments):
+def test_a_wrong_argument_prompt_or_model_ends_with_2_and_no_traceback(arguments):
     result = run(*arguments)
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.output
@@ -95,7 +95,7 @@ def test_without_the_extra_the_command_says_how_to_install_it(monkeypatch):
     assert "propriety[generator]" in result.stderr
 
 
-def test_a_folder_that_cannot_be_made_ends_with_1():
+def test_a_folder_that_cannot_be_created_ends_with_1():
     Path("taken").write_text("a file")
     result = run("a tree", "--output", "taken/pictures")
     assert result.exit_code == 1

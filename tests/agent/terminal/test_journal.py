@@ -35,7 +35,7 @@ def test_a_file_cut_at_any_byte_is_read_up_to_its_last_whole_line(texts, data):
         assert path.read_bytes() == whole
 
 
-def test_lines_that_another_made_are_refused(tmp_path):
+def test_lines_with_another_value_in_by_are_refused(tmp_path):
     class Made(Strict):
         text: str
         by: str
