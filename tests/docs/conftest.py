@@ -144,12 +144,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many blocks there are of each kind."""
+    """How many blocks there are of each kind; with `-rs` those that are not run, and why."""
     counts = Counter(block.how for block in blocks())
     shortened = sum(bool(block.replacements) for block in blocks())
-    told = ", ".join(f"{count} {how}" for how, count in sorted(counts.items()))
-    terminalreporter.write_line(f"code blocks of the documents: {told} ({shortened} of them shortened)")
-    for block in blocks():
+    summary = ", ".join(f"{count} {how}" for how, count in sorted(counts.items()))
+    terminalreporter.write_line(f"code blocks of the documents: {summary} ({shortened} of them shortened)")
+    for block in blocks() if terminalreporter.hasopt("skipped") else ():
         if block.how == "are not run":
             terminalreporter.write_line(f"  {block.document}:{block.line} is not run: {block.reason}")
 

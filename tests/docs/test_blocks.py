@@ -251,10 +251,14 @@ def test_a_block_of_data_is_sound(data_block: Any) -> None:
 
 
 def test_the_readme_shows_the_answer_that_its_request_gets(
-    all_blocks: tuple[Any, ...], run: Run, services: Services, llm_url: str, data_dir: Path
+    all_blocks: tuple[Any, ...], run: Run, services: Services, llm_url: str, data_dir: Path, tmp_path: Path
 ) -> None:
     request, shown = _request_and_answer(all_blocks)
-    api = services.start(data_dir, policies_dir=ROOT / "policies", llm_url=llm_url)
+    encode = ["propriety", "index", "search", "--locale", "ar-SA", "a woman on a beach"]  # a start would be too slow
+    shipped = _environment(llm_url) | {"PROPRIETY_DATA_DIR": str(data_dir)}
+    subprocess.run(encode, cwd=tmp_path, env=shipped, check=True, stdout=subprocess.DEVNULL, timeout=BLOCK_TIMEOUT_S)
+    settings = {"policies_dir": ROOT / "policies", "database_url": f"sqlite:///{tmp_path}/propriety.db"}
+    api = services.start(data_dir, llm_url=llm_url, **settings)
     _assert_shown(json.loads(shown.text), json.loads(run(request, llm_url, api)))
 
 
