@@ -11,12 +11,17 @@ from propriety.verdict import Action, PolicyRef, Status, Verdict, Violation
 
 
 class Outcome(NamedTuple):
-    """How a prompt was judged; `fidelity` in [0, 1] is None if nothing is drawn."""
+    """How a prompt was judged.
+
+    fidelity: in [0, 1]; None if nothing is drawn.
+    by_llm: whether the LLM judged or worded anything.
+    """
 
     reading: Reading
     decision: Decision
     safe_prompt: str | None
     fidelity: float | None
+    by_llm: bool = False
 
 
 def undetected(prompt: str, fail_open: bool) -> Outcome:
@@ -31,7 +36,7 @@ def answer(
     outcome: Outcome, prompt: str, tag: str, policy: Policy, model: str, timings_ms: dict[str, float]
 ) -> Verdict:
     """The verdict on a prompt under the policy of the locale `tag`. Its id is set when it is recorded."""
-    reading, decision, safe_prompt, fidelity = outcome
+    reading, decision, safe_prompt, fidelity, _ = outcome
     return Verdict(
         id="",
         status=reading.status,

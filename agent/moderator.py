@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 from agent.answer import Outcome, answer, undetected
 from agent.basis import Basis
 from agent.decide import decide
-from agent.judge.detect import Reading
+from agent.judge.detect import NEEDS_JUDGE, Reading
 from agent.judge.readings import read_prompt
 from agent.policy.model import Policy
 from agent.prompt.compose import BadPromptError as BadPromptError
 from agent.prompt.compose import composed
 from agent.record import Recorder
 from agent.retrieval.encoder import similarity
-from agent.rewrite import rewrite
+from agent.rewrite import Rewritten, rewrite
 from agent.store.cache import cache_key, open_cache
 from agent.store.tenants import ANYONE, Tenant
 from propriety.telemetry.tracing import step
-from propriety.verdict import Action, Category, ChatMessage, Detector, Status, Verdict
+from propriety.verdict import Action, ChatMessage, Detector, Status, Verdict
 
 if TYPE_CHECKING:
     from agent.judge.client import ChatModel
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from agent.store.store import Store
 
 log = logging.getLogger("propriety")
-
-# Only a judge tells these from what is never drawn, so without one they are blocked, not rewritten.
-BLOCKED_UNJUDGED = {Category.SEXUAL_CONTENT, Category.SEX_RELATED_CRIMES, Category.CHILD_SEXUAL_EXPLOITATION}
 
 
 class Moderator:
@@ -118,8 +115,7 @@ class Moderator:
         except Exception:
             log.exception("no detector is available; fail_open is %s", self.settings.fail_open)
             outcome = undetected(prompt, self.settings.fail_open)
-        asked = bool(outcome.reading.answers)
-        model = f"{self.encoder.name}+{self.settings.llm_model}" if asked else self.encoder.name
+        model = f"{self.encoder.name}+{self.settings.llm_model}" if outcome.by_llm else self.encoder.name
         return answer(outcome, prompt, basis.locale, basis.policy, model, timings)
 
     async def _decide(self, prompt: str, basis: Basis, timings: dict[str, float]) -> Outcome:
@@ -127,39 +123,41 @@ class Moderator:
             reading = await self._read(prompt, basis)
         decision = decide(reading.violations, basis.policy)
         unjudged = basis.detector is Detector.NEAREST or reading.status is not Status.OK
-        if unjudged and any(violation.category in BLOCKED_UNJUDGED for violation in reading.violations):
+        if unjudged and any(violation.category in NEEDS_JUDGE for violation in reading.violations):
             decision = decision.blocked()
         if decision.action is Action.BLOCK:
-            return Outcome(reading, decision, None, None)
-        safe_prompt: str | None = prompt
+            return Outcome(reading, decision, None, None, bool(reading.answers))
+        safe_prompt, by_llm = prompt, bool(reading.answers)
         if decision.action is Action.REWRITE:
             with step("rewrite", timings):
-                safe_prompt, reading = await self._rewrite(prompt, reading, basis)
-        if safe_prompt is None:
-            return Outcome(reading, decision.blocked(), None, None)
+                rewritten, candidates = await self._rewrite(prompt, reading, basis)
+            by_llm = by_llm or rewritten.worded or any(candidate.answers for candidate in candidates)
+            if rewritten.degraded or any(candidate.status is Status.DEGRADED for candidate in candidates):
+                reading = reading._replace(status=Status.DEGRADED)
+            if rewritten.safe_prompt is None:
+                return Outcome(reading, decision.blocked(), None, None, by_llm)
+            safe_prompt = rewritten.safe_prompt
         fidelity = await asyncio.to_thread(similarity, self.encoder, prompt, safe_prompt)
-        return Outcome(reading, decision, safe_prompt, fidelity)
+        return Outcome(reading, decision, safe_prompt, fidelity, by_llm)
 
-    async def _rewrite(self, prompt: str, reading: Reading, basis: Basis) -> tuple[str | None, Reading]:
-        """A safe prompt, or None; and the reading, degraded if the LLM became unavailable for a candidate."""
-        statuses = [reading.status]
+    async def _rewrite(self, prompt: str, reading: Reading, basis: Basis) -> tuple[Rewritten, list[Reading]]:
+        """The rewrite, and the readings of its candidates."""
+        candidates: list[Reading] = []
 
-        async def read_again(text: str) -> Reading:
-            again = await self._read(text, basis)
-            statuses.append(again.status)
-            return again
+        async def read_candidate(text: str) -> Reading:
+            candidates.append(await self._read(text, basis))
+            return candidates[-1]
 
         with_llm = basis.detector is not Detector.NEAREST and reading.status is Status.OK
-        safe_prompt = await rewrite(
+        rewritten = await rewrite(
             prompt,
             reading,
-            read_again,
+            read_candidate,
             lambda one, other: similarity(self.encoder, one, other),
             self.model if with_llm else None,
             self.settings.rewrite_attempts,
         )
-        degraded = Status.DEGRADED in statuses
-        return safe_prompt, reading._replace(status=Status.DEGRADED) if degraded else reading
+        return rewritten, candidates
 
     async def _read(self, prompt: str, basis: Basis) -> Reading:
         return await read_prompt(prompt, basis, self.model, self.exemplars)

@@ -91,12 +91,8 @@ class Settings(BaseSettings):
     )
     llm_api_key: SecretStr | None = Field(default=None, description="Bearer token for `llm_url`, if it needs one.")
     llm_timeout_s: float = Field(default=60, gt=0, description="Seconds to wait for one answer of the LLM.")
-    llm_max_model_tokens: int = Field(
-        default=4096, ge=512, description="Longest context of the started LLM server."
-    )
-    llm_max_num_seqs: int = Field(
-        default=16, ge=1, description="Largest batch of the started LLM server."
-    )
+    llm_max_model_tokens: int = Field(default=4096, ge=512, description="Longest context of the started LLM server.")
+    llm_max_num_seqs: int = Field(default=16, ge=1, description="Largest batch of the started LLM server.")
     llm_kv_cache_gib: int = Field(default=1, ge=1, description="Memory for the key-value cache on a CPU, GiB.")
 
     generator_backend: Backend = Field(
@@ -162,9 +158,7 @@ class Settings(BaseSettings):
     batch_prompts: int = Field(default=50_000, ge=1, description="Most prompts in a batch's input file.")
     batch_waiting_lines: int = Field(default=200_000, ge=1, description="Most lines waiting in a tenant's batches.")
     file_mib: int = Field(default=100, ge=1, description="Largest upload, MiB.")
-    files_mib: int = Field(
-        default=2000, ge=1, description="Space for a tenant's files, MiB; more is refused."
-    )
+    files_mib: int = Field(default=2000, ge=1, description="Space for a tenant's files, MiB; more is refused.")
 
     policies_dir: Path = Field(default=Path(str(files("policies"))), description="Folder of the policy files.")
     policies_watch_s: float = Field(default=2, gt=0, description="Seconds between two checks for changed policy files.")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent.authoring.own_tests import cases_of, run_cases
-from agent.moderator import BLOCKED_UNJUDGED, Moderator
+from agent.judge.detect import NEEDS_JUDGE
+from agent.moderator import Moderator
 from agent.open_moderator import open_moderator
 from agent.policy.files import load_policies
 from agent.settings import Settings
@@ -48,7 +49,7 @@ def test_nearly_every_own_test_passes_without_the_judge(loop: asyncio.Runner, mo
     results = loop.run(run_cases(moderator, cases, Detector.NEAREST))
     passed = 0
     for _, test, verdict in results:
-        unjudged = any(violation.category in BLOCKED_UNJUDGED for violation in verdict.violations)
+        unjudged = any(violation.category in NEEDS_JUDGE for violation in verdict.violations)
         action = Action.BLOCK if unjudged and test.expect.action is Action.REWRITE else test.expect.action
         passed += test.expect.model_copy(update={"action": action}).met_by(verdict)
     assert passed / len(cases) >= MIN_PASSED

@@ -9,11 +9,13 @@ from agent.judge.question import judge
 from agent.policy.concept_bank import ConceptBank
 from agent.policy.model import Policy, Rule
 from agent.retrieval.concepts import Concept, concepts_under
-from propriety.verdict import Category, Detector
+from propriety.verdict import Category, Detector, Severity
 
 if TYPE_CHECKING:
     from agent.moderator import Moderator
 
+# The study (docs/study.md): what was tried without the offence returning in any picture.
+_MIN_WXI, _MAX_TAU_GC, _MIN_WXI_BEYOND = 0.25, 0.5, 0.75
 _DECISION_BOUNDARY = 0.5  # the LLM's probability from which on it says that a prompt breaks a rule
 
 
@@ -28,7 +30,8 @@ class Finding(NamedTuple):
 def lint_texts(policy: Policy, policies: Mapping[str, Policy], bank: ConceptBank) -> list[Finding]:
     """What can be found without reading a prompt.
 
-    These are rules without a test, tests that prove nothing, missing translations, and phrases on both sides of a rule.
+    These are rules without a test, tests that prove nothing, missing translations, phrases on both sides of a rule, and
+    severities whose w_ξ and τ_gc let the offence return.
 
     Args:
         policy: the one to check.
@@ -41,6 +44,7 @@ def lint_texts(policy: Policy, policies: Mapping[str, Policy], bank: ConceptBank
         *_tests_that_are_looked_up(policy, concepts),
         *_missing_translations(policy),
         *_phrases_on_both_sides(policy, concepts),
+        *_weak_knobs(policy),
     ]
 
 
@@ -103,6 +107,20 @@ def _phrases_on_both_sides(policy: Policy, concepts: Sequence[Concept]) -> Itera
         if concept.rule_id is not None and concept.text in safe:
             problem = f"{concept.text!r} is both safe and unsafe in the concept bank or the examples; remove one"
             yield Finding(policy.locale, concept.rule_id, problem)
+
+
+def _weak_knobs(policy: Policy) -> Iterator[Finding]:
+    for severity in Severity:
+        level = policy.severities[severity]
+        if level.wxi is None or level.tau_gc is None:
+            continue
+        weak = level.wxi < _MIN_WXI or (level.tau_gc > _MAX_TAU_GC and level.wxi < _MIN_WXI_BEYOND)
+        if weak:
+            problem = (
+                f"wxi {level.wxi:g} with tau_gc {level.tau_gc:g} may draw the offence; use wxi of at least "
+                f"{_MIN_WXI:g}, and of {_MIN_WXI_BEYOND:g} if tau_gc is above {_MAX_TAU_GC:g}"
+            )
+            yield Finding(policy.locale, f"severities.{severity.value}", problem)
 
 
 async def _unsafe_safe_concepts(

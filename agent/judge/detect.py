@@ -13,13 +13,15 @@ from agent.judge.errors import LLMUnavailableError
 from agent.judge.question import judge
 from agent.policy.model import Policy, Rule
 from agent.retrieval.index import ConceptIndex, Window
-from propriety.verdict import Detector, Status, Violation
+from propriety.verdict import Category, Detector, Status, Violation
 
 log = logging.getLogger("propriety")
 
 FLAGGED = 0.5
 STRICT = 0.33  # without the LLM
 CLEARLY_SAFE, CLEARLY_UNSAFE = 0.127, 0.954  # between them the cascade asks the LLM
+# Only a judge tells these from what is never drawn, so the cascade always asks, and without a judge they are blocked.
+NEEDS_JUDGE = {Category.SEXUAL_CONTENT, Category.SEX_RELATED_CRIMES, Category.CHILD_SEXUAL_EXPLOITATION}
 MAX_RULES_ASKED = 5  # for one prompt; with three, ROC-AUC between ToxicBench's twins is .04 less
 # Chosen on rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, on evaluation/prompts, and by the tests that
 # policies carry: docs/judge.md.
@@ -74,9 +76,15 @@ def _rules_to_ask(
         return []
     ranked = sorted(near, key=lambda rule_id: -near[rule_id])
     if detector is Detector.CASCADE:
-        ranked = [rule_id for rule_id in ranked if CLEARLY_SAFE < near[rule_id] < CLEARLY_UNSAFE]
+        settled = {rule_id: _settled_at(policy.rules_by_id[rule_id]) for rule_id in ranked}
+        ranked = [rule_id for rule_id in ranked if CLEARLY_SAFE < near[rule_id] < settled[rule_id]]
     joint = [rule_id for rule_id in company if near.get(rule_id, 0.0) > CLEARLY_SAFE]
     return [policy.rules_by_id[rule_id] for rule_id in dict.fromkeys([*ranked[:MAX_RULES_ASKED], *joint])]
+
+
+def _settled_at(rule: Rule) -> float:
+    """The neighbours' risk from which the cascade does not ask the LLM about a rule."""
+    return math.inf if rule.category in NEEDS_JUDGE else CLEARLY_UNSAFE
 
 
 def _joined(risks: Mapping[str, float], company: Mapping[str, float]) -> dict[str, float]:

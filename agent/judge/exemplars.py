@@ -15,7 +15,7 @@ from agent.prompt.normalise import variants
 from agent.retrieval.encoder import Encoder, Vectors
 from agent.retrieval.index import ConceptIndex
 from agent.store.reviews import Exemplar, Reviews
-from propriety.verdict import Violation
+from propriety.verdict import Severity, Violation
 
 # Cosine of near-duplicates: with the default encoder other spellings and synonyms reach .98, another object or person
 # in the same sentence .97.
@@ -74,12 +74,15 @@ def follow(reading: Reading, prompt: str, exemplar: Exemplar, policy: Policy, in
     """The reviewer's decision on nearly the same prompt, in place of the reading.
 
     Rules are lifted only if no words that the exemplar lacks are near an offence: exchanging one word of a long prompt
-    hardly changes its vector.
+    hardly changes its vector. A rule that is critical under the policy in force is never lifted, whatever it was when
+    the decision was overturned.
     """
     if exemplar.lifted:
         if _adds_an_offence(prompt, exemplar, index):
             return reading
-        kept = [violation for violation in reading.violations if violation.rule_id not in exemplar.rules]
+        critical = {rule.id for rule in policy.rules if rule.severity is Severity.CRITICAL}
+        lifted = set(exemplar.rules) - critical
+        kept = [violation for violation in reading.violations if violation.rule_id not in lifted]
         return reading._replace(violations=kept, score=max((one.confidence for one in kept), default=0.0))
     added = [
         Violation(

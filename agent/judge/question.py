@@ -7,7 +7,6 @@ JSON string: it is data, never instructions, and the answer can only be one of t
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from agent.concurrency import together
 from agent.judge.client import ChatModel, Message
 from agent.judge.errors import LLMUnavailableError
 from agent.policy.model import Policy, Rule
@@ -50,7 +50,7 @@ async def judge(model: ChatModel, policy: Policy, rules: Sequence[Rule], prompt:
     Raises:
         LLMUnavailableError: the LLM cannot be reached, or its answer is invalid.
     """
-    probabilities = await asyncio.gather(*(_ask(model, conversation(policy, rule), prompt) for rule in rules))
+    probabilities = await together(_ask(model, conversation(policy, rule), prompt) for rule in rules)
     return {rule.id: probability for rule, probability in zip(rules, probabilities, strict=True)}
 
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from agent.basis import Basis
+from agent.concurrency import together
 from agent.judge.detect import CLEARLY_UNSAFE, Reading, detect
 from agent.judge.exemplars import Exemplars, follow
 from agent.prompt.normalise import hides, variants
@@ -24,8 +25,8 @@ async def read_prompt(prompt: str, basis: Basis, model: ChatModel, exemplars: Ex
     *raw, plain = await asyncio.to_thread(variants, prompt)
     hidden = [text for text in raw if hides(text, plain)]
     detectors = {text: Detector.NEAREST if text in hidden else basis.detector for text in (*raw, plain)}
-    readings = await asyncio.gather(
-        *(detect(text, basis.policy, detector, basis.index, model) for text, detector in detectors.items())
+    readings = await together(
+        detect(text, basis.policy, detector, basis.index, model) for text, detector in detectors.items()
     )
     by_text = dict(zip(detectors, readings, strict=True))
     merged = merge(

@@ -33,6 +33,8 @@ class Level(Strict):
     def _knobs_belong_to_rewrites(self) -> Level:
         if (self.action is Action.REWRITE) != (self.wxi is not None and self.tau_gc is not None):
             raise ValueError("expected wxi and tau_gc if the action is rewrite, and neither otherwise")
+        if self.wxi == 0:
+            raise ValueError("expected wxi above 0 if the action is rewrite: with 0 the original prompt is drawn")
         return self
 
 

@@ -10,7 +10,7 @@ from agent.judge.errors import LLMUnavailableError
 from agent.moderator import Moderator
 from agent.retrieval.concepts import Concept
 from agent.retrieval.index import Window
-from agent.rewrite import MAX_WINDOWS, Swap, reworded, rewrite, swaps
+from agent.rewrite import MAX_WINDOWS, Rewritten, Swap, reworded, rewrite, swaps
 from propriety.verdict import Action, Category, ChatMessage, Detector, Severity, Span, Status, Violation
 
 PROMPT = "a woman holding a wine glass on a beach"
@@ -82,7 +82,9 @@ def rewritten(
         return Reading([violation], 0.9, {rule: [w for w in ws if w.span.text in text] for rule, ws in found.items()})
 
     first = Reading([violation], 0.9, found)
-    return loop.run(rewrite(PROMPT, first, read, lambda _, __: similarity, None, attempts=3)), judged
+    done = loop.run(rewrite(PROMPT, first, read, lambda _, __: similarity, None, attempts=3))
+    assert (done.worded, done.degraded) == (False, False)
+    return done.safe_prompt, judged
 
 
 def test_the_first_faithful_candidate_that_passes_wins_and_no_other_is_tried(loop: asyncio.Runner) -> None:
@@ -145,3 +147,21 @@ def test_a_rewritten_prompt_keeps_the_scene_and_passes_the_judgement_it_failed(
 def test_replacements_in_the_prompt_s_own_script_come_first() -> None:
     found = {"alcohol": [window("a wine glass", 0.9, 0.2, "كوب عصير", JUICE, "🧃")]}
     assert [swap.instead for swap in swaps(PROMPT, found, ["alcohol"])] == [JUICE, "كوب عصير", "🧃"]
+
+
+def test_a_rewrite_without_its_llm_says_that_it_is_degraded(loop: asyncio.Runner, missing_llm: ChatOpenAI) -> None:
+    found = {"alcohol": [window("a wine glass", 0.9, 0.2, JUICE)]}
+
+    async def read(text: str) -> Reading:
+        return SAFE
+
+    first = Reading([], 0.9, found)._replace(
+        violations=[
+            Violation(
+                rule_id="alcohol", category=Category.REGULATED_SUBSTANCES, severity=Severity.MEDIUM, confidence=0.9,
+                rationale="", spans=[],
+            )
+        ]
+    )  # fmt: skip
+    done = loop.run(rewrite(PROMPT, first, read, lambda _, __: 1.0, missing_llm, attempts=3))
+    assert done == Rewritten("a woman holding a glass of juice on a beach", worded=False, degraded=True)

@@ -69,6 +69,19 @@ def test_an_unsound_text_is_one_finding(sound: Path, old: str, new: str, where: 
     assert problem in finding.problem
 
 
+@pytest.mark.parametrize(
+    ("knobs", "weak"),
+    [
+        ("wxi: 0.1, tau_gc: 0.2", True), ("wxi: 0.25, tau_gc: 0.8", True), ("wxi: 0.5, tau_gc: 0.6", True),
+        ("wxi: 0.25, tau_gc: 0.5", False), ("wxi: 0.75, tau_gc: 0.8", False), ("wxi: 1, tau_gc: 1", False),
+    ],
+)  # fmt: skip
+def test_a_severity_that_may_draw_the_offence_is_found(sound: Path, knobs: str, weak: bool) -> None:
+    edit(sound / "base.yaml", "wxi: 0.8, tau_gc: 0.2", knobs)
+    findings = findings_in(sound, "base")
+    assert [finding.where for finding in findings] == ["severities.medium"] * weak
+
+
 def test_a_safe_concept_that_breaks_a_rule_is_found(
     sound: Path, open_over: Callable[[Path], Moderator], loop: asyncio.Runner
 ) -> None:

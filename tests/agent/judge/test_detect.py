@@ -41,6 +41,15 @@ RULES = {
     message: {en: No alcohol.}
     sources: [a test]
 """,
+    "nudity": """\
+  - id: nudity
+    category: sexual_content
+    severity: medium
+    topics: [gambling]
+    definition: Naked people.
+    message: {en: No nudity.}
+    sources: [a test]
+""",
     "gambling": """\
   - id: gambling
     category: gambling
@@ -181,6 +190,15 @@ def test_the_cascade_needs_no_llm_if_the_neighbours_are_sure(
     place = place_with("gambling")
     assert broken_rules("a glass of wine", place, Detector.CASCADE, missing_llm) == (set(), Status.OK)
     assert broken_rules("a poker table in a casino", place, Detector.CASCADE, missing_llm) == ({"gambling"}, Status.OK)
+
+
+def test_the_cascade_always_asks_about_what_only_a_judge_tells_from_what_is_never_drawn(
+    place_with: MakePlace, broken_rules: BrokenRules, missing_llm: ChatOpenAI
+) -> None:
+    sure = "a poker table in a casino"  # the neighbours settle it under a rule of another category
+    assert broken_rules(sure, place_with("gambling"), Detector.CASCADE, missing_llm) == ({"gambling"}, Status.OK)
+    assert broken_rules(sure, place_with("nudity"), Detector.CASCADE, missing_llm) == ({"nudity"}, Status.DEGRADED)
+    assert broken_rules(WINE, place_with("nudity"), Detector.CASCADE, missing_llm) == (set(), Status.OK)
 
 
 @pytest.mark.parametrize("other_rules", [[], ["gambling"], ["alcohol"], ["alcohol", "gambling"]], ids="+".join)

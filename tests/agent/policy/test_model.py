@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent.policy.files import load_policies
-from agent.policy.model import Severities
+from agent.policy.model import Level, Severities
 
 
 def test_a_higher_severity_never_has_a_milder_action() -> None:
@@ -21,3 +21,15 @@ def test_the_hash_changes_with_a_rule_and_not_with_a_test(write: Callable[[dict[
     tested = load_policies(write({"base": base + "tests:\n  - {prompt: p, expect: {action: allow}}\n"}))["base"]
     changed = load_policies(write({"base": base.replace("forbids", "bans")}))["base"]
     assert tested.hash == before != changed.hash
+
+
+@pytest.mark.parametrize(
+    ("wxi", "tau_gc", "loads"), [(0, 0.5, False), (0.0, 0, False), (0.01, 0.5, True), (1, 0, True), (None, 0.5, False)]
+)
+def test_a_severity_that_rewrites_gives_the_safe_prompt_some_weight(wxi, tau_gc, loads) -> None:
+    level = {"action": "rewrite", "wxi": wxi, "tau_gc": tau_gc}
+    if loads:
+        assert Level.model_validate(level).wxi == wxi
+    else:
+        with pytest.raises(ValidationError, match="wxi"):
+            Level.model_validate(level)

@@ -1,6 +1,7 @@
 """A review of a decision also applies to near copies of its prompt: with the real index, without an LLM."""
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,21 @@ def test_a_different_prompt_is_judged_as_before(moderator: Moderator, prompt: st
     before = moderate(moderator, prompt)
     review(moderator, moderate(moderator, WINE).id, OVERTURN)
     assert moderate(moderator, prompt).action is before.action
+
+
+@pytest.mark.parametrize(("holds_for_all", "prompt"), [(False, WINE), (True, WINE), (False, f"{WINE}.")])
+def test_what_a_later_policy_makes_critical_is_blocked_although_it_was_overturned(
+    tmp_path: Path, holds_for_all: bool, prompt: str
+) -> None:
+    folder = tmp_path / "policies"
+    shutil.copytree(POLICIES, folder)
+    moderator = small_moderator(tmp_path, policies_dir=folder)
+    review(moderator, moderate(moderator, WINE).id, OVERTURN._replace(for_all=holds_for_all))
+    assert moderate(moderator, prompt).action is Action.ALLOW
+    file = folder / "ar-SA.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("severity: medium", "severity: critical"), "utf-8")
+    moderator.policies.reload()
+    assert moderate(moderator, prompt).action is Action.BLOCK
 
 
 def test_an_offence_added_to_a_long_allowed_prompt_is_found(moderator: Moderator) -> None:
