@@ -14,7 +14,7 @@ from agent.api.errors import ApiError
 from agent.api.service import Service, service_of
 from agent.basis import NotAllowedError
 from agent.policy.lookup import UnknownLocaleError
-from agent.prompt.compose import BadPromptError
+from agent.prompt.compose import BadPromptError, composed
 from agent.store.store import Store
 from agent.store.tenants import Scope, Tenant
 from propriety.verdict import ChatMessage, Detector, Verdict
@@ -36,6 +36,17 @@ class Caller(NamedTuple):
     @property
     def store(self) -> Store:
         return self.service.store
+
+    def check(self, messages: Sequence[ChatMessage], param: str) -> None:
+        """Refuse a prompt that cannot be judged, before others of the same request are.
+
+        Raises:
+            ApiError: 400; `param` names the field that holds it.
+        """
+        try:
+            composed(messages, self.service.settings.max_prompt_chars)
+        except BadPromptError as error:
+            raise ApiError(400, f"{param}: {error}.", "invalid_prompt", param) from None
 
     async def judge(
         self, messages: Sequence[ChatMessage], locale: str | None, detector: Detector | None, param: str

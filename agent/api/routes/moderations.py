@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from uuid import uuid4
 
 from fastapi import APIRouter
@@ -19,6 +18,7 @@ from agent.api.fields import (
     detector_of,
     text_of,
 )
+from agent.concurrency import together
 from propriety.verdict import Action, Category, ChatMessage, Detector, Strict, Verdict
 
 router = APIRouter()
@@ -79,12 +79,13 @@ async def moderations(caller: Asker, body: ModerationRequest, header: LocaleHead
     (`decision.status` is `error`), so that a client that reads nothing else is safe.
     """
     texts = _texts(body.input)
-    await caller.charge(len(texts) - 1)
     detector: Detector | None = None if body.model in ALIASES else detector_of(body.model)
     locale = header if body.locale is None else body.locale
-    verdicts = await asyncio.gather(
-        *(caller.judge([ChatMessage(role="user", content=text)], locale, detector, param) for param, text in texts)
-    )
+    prompts = [([ChatMessage(role="user", content=text)], param) for param, text in texts]
+    for messages, param in prompts:
+        caller.check(messages, param)
+    await caller.charge(len(prompts) - 1)
+    verdicts = await together(caller.judge(messages, locale, detector, param) for messages, param in prompts)
     return ModerationResponse(
         id=f"modr-{uuid4().hex}", model=body.model or MODEL, results=[_result(verdict) for verdict in verdicts]
     )

@@ -54,3 +54,15 @@ def test_the_model_chooses_the_detector_and_openai_s_own_name_leaves_it_to_the_p
 def test_every_openai_name_in_the_mapping_exists():
     assert {name for names in OPENAI_NAMES.values() for name in names} <= set(NAMES)
     assert len(NAMES) == 13
+
+
+@pytest.mark.parametrize("bad", ["", " \n", "x" * 8001, "a \x07 bell"])
+@pytest.mark.parametrize("place", [0, 20, 40])
+def test_one_invalid_prompt_of_a_list_is_refused_before_any_is_judged(client, moderator, bad, place):
+    prompts = [f"a tree {number}" for number in range(40)]
+    prompts.insert(place, bad)
+    before = len(moderator.calls)
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.moderations.create(input=prompts)
+    assert refused.value.param == f"input[{place}]"
+    assert len(moderator.calls) == before
