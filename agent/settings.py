@@ -55,6 +55,13 @@ class Backend(StrEnum):
     OPENAI = "openai"
 
 
+def _decoded_length(key: bytes) -> int:
+    try:
+        return len(urlsafe_b64decode(key))
+    except ValueError:
+        return 0
+
+
 class Settings(BaseSettings):
     """How Propriety runs. An unknown key in `propriety.toml` is refused, so that no typo goes unnoticed."""
 
@@ -173,7 +180,7 @@ class Settings(BaseSettings):
         description="How prompts are stored; `hashed` and `encrypted` need `prompt_key`.",
     )
     prompt_key: SecretStr | None = Field(
-        default=None, description="Key of the stored prompts: 32 random bytes in URL-safe base64."
+        default=None, description="Key of stored prompts, 32 random bytes in URL-safe base64; to rotate it, `NEW,OLD`."
     )
     retention_days: float | None = Field(
         default=None, gt=0, description="Age at which decisions are deleted, when the API starts; null: never."
@@ -203,13 +210,16 @@ class Settings(BaseSettings):
     def _what_is_not_clear_has_a_key(self) -> Self:
         if self.prompt_storage is not Storage.CLEAR and self.prompt_key is None:
             raise ValueError(f"prompt_key is missing: prompt_storage {self.prompt_storage} needs one")
-        try:
-            key = urlsafe_b64decode(self.prompt_key.get_secret_value()) if self.prompt_key is not None else bytes(32)
-        except ValueError:
-            key = b""
-        if len(key) != 32:
+        if any(_decoded_length(key) != 32 for key in self.prompt_keys):
             raise ValueError("prompt_key must be 32 bytes in URL-safe base64; `propriety audit key` makes one")
         return self
+
+    @property
+    def prompt_keys(self) -> list[bytes]:
+        """The keys of stored prompts: the first encrypts and hashes, each decrypts."""
+        return (
+            [key.strip().encode() for key in self.prompt_key.get_secret_value().split(",")] if self.prompt_key else []
+        )
 
     @property
     def loopback(self) -> bool:

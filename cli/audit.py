@@ -86,6 +86,9 @@ def purge(
 ) -> None:
     """Delete decisions, and batches with their files, that are older than this.
 
+    Turns of conversations have an age of their own, `session_ttl_s`, and are deleted too. A running service deletes
+    what is past its time by itself.
+
     Example: propriety audit purge --older-than 90d
 
     Exit status: 0 deleted; 1 the decision log cannot be used; 2 the age is missing or wrong.
@@ -99,8 +102,8 @@ def purge(
         raise typer.BadParameter("give an age, or set PROPRIETY_RETENTION_DAYS", param_hint="--older-than")
     with _store(settings) as store:
         before = dt.datetime.now(dt.UTC) - age
-        decisions, files = store.decisions.purge(before), store.batches.purge(before)
-        errors.print(f"{decisions} decisions and {files} files of batches deleted")
+        purged = store.purge(before)
+        errors.print(f"{purged.decisions} decisions, {purged.files} files and {purged.turns} turns deleted")
 
 
 @app.command()

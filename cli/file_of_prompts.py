@@ -77,9 +77,7 @@ async def judge_file(moderator: Moderator, source: Path, target: Path, locale: s
                 refuse(number, str(error))
                 return
             if verdict.status is Status.ERROR:
-                refuse(
-                    number, "no detector was available, so nothing is written; run the same command again"
-                )
+                refuse(number, "no detector was available, so nothing is written; run the same command again")
                 return
             append(file, _judged(prompt.id, verdict))
             tally.judged += 1

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from agent.api import errors
 from agent.api.background.batch_worker import batches_worked
+from agent.api.background.purge import store_purged
 from agent.api.background.reload import policies_watched
 from agent.api.drawing.draw import backend_client
 from agent.api.limits import open_limits
@@ -76,11 +77,6 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
         readiness=Readiness(moderator),
         backend=backend_client(settings),
     )
-    purged = store.purge()
-    if purged.decisions:
-        log.info("deleted %d decisions older than %s days", purged.decisions, settings.retention_days)
-    if purged.files:
-        log.info("deleted %d files that were too old or never finished", purged.files)
     if not store.tenants.configured():
         log.warning("no API key is configured, so requests from this machine alone are served")
     errors.install(app, larger={files.PATH: (settings.file_mib << 20) + errors.MAX_BODY})
@@ -96,6 +92,6 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service = service_of(app)
-    async with policies_watched(service.moderator), batches_worked(app):
+    async with policies_watched(service.moderator), store_purged(service.store), batches_worked(app):
         yield
     await service.close()

@@ -81,6 +81,12 @@ class Conversations:
                     last = select(TurnRow.id).where(*scope).order_by(TurnRow.id).offset(count - limit - 1).limit(1)
                     session.execute(delete(TurnRow).where(*scope, TurnRow.id <= session.scalar(last)))
 
+    def purge(self) -> int:
+        """Delete turns that are too old; returns how many."""
+        with Session(self._database) as session, session.begin():
+            result = session.execute(delete(TurnRow).where(TurnRow.created_at < self._oldest()))
+            return int(result.rowcount)  # type: ignore[attr-defined]
+
     def forget(self, tenant: str, conversation: str) -> int:
         """Delete a conversation; returns how many turns it had."""
         with Session(self._database) as session, session.begin():

@@ -7,7 +7,7 @@ import hmac
 import json
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from agent.settings import Settings, Storage
 from propriety.verdict import Verdict
@@ -18,7 +18,7 @@ LOCKED = "\x1ffernet:"  # no prompt has control characters
 
 
 class SealError(ValueError):
-    """Stored text was encrypted with another key than the one in the settings."""
+    """Stored text was encrypted with a key that the settings do not have."""
 
 
 class Seal:
@@ -28,8 +28,9 @@ class Seal:
     """
 
     def __init__(self, settings: Settings) -> None:
-        key = settings.prompt_key.get_secret_value().encode() if settings.prompt_key else b""
-        self._storage, self._key, self._fernet = settings.prompt_storage, key, Fernet(key) if key else None
+        keys = settings.prompt_keys
+        self._storage, self._key = settings.prompt_storage, keys[0] if keys else b""
+        self._fernet = MultiFernet([Fernet(key) for key in keys]) if keys else None
 
     def close(self, verdict: Verdict) -> tuple[str, dict[str, Any]]:
         """The values of the log's columns `prompt` and `verdict`."""
@@ -78,7 +79,7 @@ class Seal:
             return self._fernet.decrypt(token)
         except InvalidToken:
             raise SealError(
-                "stored prompts are encrypted with another key; set PROPRIETY_PROMPT_KEY to that key"
+                "stored prompts are encrypted with another key; add that key to PROPRIETY_PROMPT_KEY, after a comma"
             ) from None
 
     def _hash(self, text: str) -> str:

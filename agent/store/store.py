@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -21,6 +22,7 @@ class Purged(NamedTuple):
 
     decisions: int
     files: int
+    turns: int
 
 
 class Store:
@@ -43,11 +45,14 @@ class Store:
         self.batches = Batches(self.database, settings)
         self.batch_work = BatchWork(self.database, self.files)
 
-    def purge(self) -> Purged:
-        """Delete decisions and files older than `retention_days`, and uploads that were never finished."""
-        before = self.settings.oldest_kept
+    def purge(self, before: dt.datetime | None = None) -> Purged:
+        """Delete what is past its time: decisions and files, turns of conversations, and uploads never finished.
+
+        `before` bounds decisions and files; by default `retention_days` does. Turns have their own `session_ttl_s`.
+        """
+        before = before or self.settings.oldest_kept
         decisions = 0 if before is None else self.decisions.purge(before)
-        return Purged(decisions, self.batches.purge(before))
+        return Purged(decisions, self.batches.purge(before), self.conversations.purge())
 
     def close(self) -> None:
         """Give the connections back."""

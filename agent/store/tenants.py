@@ -43,9 +43,7 @@ class Terms(Strict):
 
     scopes: list[Scope] = Field(min_length=1)
     locales: list[str] | None = Field(default=None, description="Language ranges (RFC 4647) served; null: all.")
-    default_locale: str | None = Field(
-        default=None, description="Of requests without one; null: the settings'."
-    )
+    default_locale: str | None = Field(default=None, description="Of requests without one; null: the settings'.")
     audience: str | None = Field(default=None, description="Laid over every locale, such as `children`.")
     detector: Detector | None = Field(default=None, description="Instead of the policies' own.")
     per_minute: int | None = Field(default=600, ge=1, description="Prompts and pictures a minute; null: no limit.")
@@ -113,9 +111,7 @@ class Tenants:
         """
         with Session(self._database) as session, session.begin():
             if session.get(TenantRow, name):
-                raise TenantError(
-                    f"the tenant {name!r} already exists; `propriety keys rotate` makes another key"
-                )
+                raise TenantError(f"the tenant {name!r} already exists; `propriety keys rotate` makes another key")
             session.add(TenantRow(name=name, created_at=_now(), terms=terms.model_dump(mode="json")))
             session.flush()
             key = _new_key(session, name)

@@ -42,7 +42,7 @@ def test_only_restricted_decisions_have_statements_of_reasons(log: None, blocked
 
 def test_the_log_is_purged_by_age_or_by_the_setting(log: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("purge").exit_code == 2
-    assert "0 decisions and 0 files" in run("purge", "--older-than", "1d").stderr
+    assert "0 decisions, 0 files and 0 turns" in run("purge", "--older-than", "1d").stderr
     monkeypatch.setenv("PROPRIETY_RETENTION_DAYS", "0.0000001")
     assert "3 decisions" in run("purge").stderr
     assert run("export").stdout == ""

@@ -31,12 +31,17 @@ from agent.store.batch_work import HELD, Answer
 from agent.store.batches import BatchRow
 from agent.store.database import utc
 from agent.store.files import PAGE, Line
+from agent.store.sealing import SealError
 from agent.store.tenants import Scope, Tenant
 from propriety.telemetry.logs import request_id
 
 log = logging.getLogger("propriety")
 
 POLL_S = 1.0  # between two looks for a batch
+UNREADABLE = {
+    "code": "input_unreadable",
+    "message": "The input is encrypted with a key that the service no longer has, so this request was not judged.",
+}
 RETRY_AFTER_S = (1, 5)  # before a line that failed on our side is retried: the database may have been unavailable
 
 
@@ -99,12 +104,18 @@ async def _advance(app: FastAPI, batch: BatchRow) -> None:
     store, work = service.store, service.store.batch_work
     tenant = _tenant_of(batch, await asyncio.to_thread(store.tenants.named, batch.tenant))
     page = PAGE if isinstance(tenant, Stop) else service.settings.batch_concurrency
-    lines = await asyncio.to_thread(store.files.lines, batch.input_file_id, batch.done, page)
-    if isinstance(tenant, Stop):
-        error = {"code": f"batch_{tenant.status}", "message": tenant.reason}
-        answers = [Answer(unanswered(line, error), ok=False) for line in lines]
+    try:
+        lines = await asyncio.to_thread(store.files.lines, batch.input_file_id, batch.done, page)
+    except SealError as error:
+        log.error("the lines of batch %s cannot be read: %s", batch.id, error)
+        lines = [Line(number, "") for number in range(batch.done + 1, min(batch.done + page, batch.total) + 1)]
+        answers = [Answer(unanswered(line, UNREADABLE), ok=False) for line in lines]
     else:
-        answers = await _answers(app, batch, tenant, lines)
+        if isinstance(tenant, Stop):
+            reason = {"code": f"batch_{tenant.status}", "message": tenant.reason}
+            answers = [Answer(unanswered(line, reason), ok=False) for line in lines]
+        else:
+            answers = await _answers(app, batch, tenant, lines)
     if answers and not await asyncio.to_thread(work.write, batch, answers):
         return
     for answer in answers:

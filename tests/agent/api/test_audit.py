@@ -11,10 +11,12 @@ import pytest
 from sqlalchemy import text
 
 from agent.api.app import create_app
+from agent.api.background import purge
 from agent.open_moderator import open_moderator
 from agent.settings import Settings
 from agent.store.database import open_database
 from agent.store.store import Store
+from propriety.verdict import ChatMessage
 
 SMALL_POLICIES = Path(__file__).parents[2] / "small_policies"
 
@@ -69,15 +71,35 @@ def test_a_decision_that_cannot_be_logged_is_not_returned(tmp_path: Path) -> Non
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_unavailable")
 
 
-def test_decisions_past_their_retention_are_deleted_when_the_api_starts(tmp_path: Path, verdict) -> None:
+def test_what_is_past_its_time_is_deleted_when_the_api_starts_and_while_it_runs(
+    tmp_path: Path, verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purge, "PURGE_EVERY_S", 0.05)
     settings = Settings(
         policies_dir=SMALL_POLICIES,
         data_dir=tmp_path,
         database_url=None,
         retention_days=1e-7,
+        session_ttl_s=1e-3,
     )
-    log = Store(settings).decisions
-    log.write_all([(verdict("verdict-1"), "")])
-    create_app(open_moderator(settings))
-    assert log.recent(5) == []
-    log.database.dispose()
+    app = create_app(open_moderator(settings))
+
+    async def serve_until_deleted() -> None:
+        with Store(settings) as store:
+            for number in range(2):
+                store.decisions.write_all([(verdict(f"verdict-{number}"), "")])
+                store.conversations.add("acme", "c", [ChatMessage(role="user", content="a tree")])
+                if number == 0:
+                    context = app.router.lifespan_context(app)
+                    await context.__aenter__()
+                async with asyncio.timeout(10):
+                    while store.decisions.recent(5) or _turns(store):
+                        await asyncio.sleep(0.02)
+            await context.__aexit__(None, None, None)
+
+    asyncio.run(serve_until_deleted())
+
+
+def _turns(store: Store) -> int:
+    with store.database.connect() as connection:
+        return connection.exec_driver_sql("SELECT count(*) FROM turns").scalar_one()

@@ -38,6 +38,9 @@ def test_a_merge_overrides_key_by_key(path: Path) -> None:
         ("a: 1\nb: !mkdir [x]\n", 2, "'!mkdir'"),
         ("a: !!int x\n", 1, "expected valid YAML"),
         ("? [a]\n: 1\n", 1, "unhashable key"),
+        ("a: " + "[" * 5000 + "]" * 5000, 1, "nesting depth"),
+        ("a: " + "{b: " * 5000 + "1" + "}" * 5000, 1, "nesting depth"),
+        ("\n".join(" " * depth + "a:" for depth in range(5000)), 1000, "nesting depth"),
     ],
 )
 def test_invalid_yaml_is_refused_with_its_line(path: Path, text: str, line: int, expected: str) -> None:

@@ -55,6 +55,14 @@ def test_expired_turns_are_deleted(database: Engine) -> None:
     assert contents(Conversations(database, Settings())) == []
 
 
+def test_a_purge_deletes_turns_that_are_too_old_although_nobody_adds_any(database: Engine) -> None:
+    Conversations(database, Settings()).add("acme", "c", user_turns("a", "b"))
+    assert Conversations(database, Settings()).purge() == 0
+    assert Conversations(database, Settings(session_ttl_s=1e-6)).purge() == 2
+    with database.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM turns")) == 0
+
+
 @pytest.mark.parametrize("storage", ["hashed", "encrypted"])
 def test_turns_are_encrypted_unless_prompts_are_stored_in_clear(database: Engine, storage: str) -> None:
     conversations = Conversations(database, Settings(prompt_storage=storage, prompt_key=KEY))

@@ -9,11 +9,16 @@ import time
 
 import httpx
 import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
 from agent.api.app import create_app
 from agent.api.background import batch_worker
+from agent.settings import Storage
 from agent.store import batch_work
+from agent.store.files import Line
+from agent.store.store import Store
 
 LINES, TIMEOUT_S = 60, 120
 ENDPOINT = "/v1/moderations"
@@ -138,3 +143,24 @@ def test_lost_connections_lose_no_line(start, empty_url: str) -> None:
         ended = wait_until(client, batch, lambda seen: seen["status"] == "completed")
         assert custom_ids(client, ended["output_file_id"]) == [str(number) for number in range(LINES) if number != 7]
         assert custom_ids(client, ended["error_file_id"]) == ["7"]
+
+
+def test_a_batch_that_was_encrypted_with_a_lost_key_ends_line_by_line_and_delays_no_other(
+    moderator, empty_url: str, serve
+) -> None:
+    keys = [Fernet.generate_key().decode() for _ in range(2)]
+    own = moderator.settings.model_copy(update={"database_url": empty_url, "prompt_storage": Storage.ENCRYPTED})
+    lost, present = (own.model_copy(update={"prompt_key": SecretStr(key)}) for key in keys)
+    request = {"method": "POST", "url": "/v1/moderations", "body": {"input": "a tree"}}
+    with Store(lost) as store:
+        lines = [Line(number, json.dumps({**request, "custom_id": str(number)})) for number in (1, 2, 3)]
+        file = store.files.add("", "prompts.jsonl", lines)
+        unreadable = store.batches.create("", file, "/v1/moderations", None).id
+    for url in serve(create_app(moderator.with_settings(present))):
+        with connect(url) as client:
+            readable = create_batch(client, 8)
+            ended = wait_until(client, unreadable, lambda seen: seen["status"] == "completed")
+            assert ended["request_counts"] == {"total": 3, "completed": 0, "failed": 3}
+            content = client.get(f"/v1/files/{ended['error_file_id']}/content").text
+            assert {json.loads(line)["error"]["code"] for line in content.splitlines()} == {"input_unreadable"}
+            wait_until(client, readable, lambda seen: seen["status"] == "completed")
