@@ -183,7 +183,7 @@ class Settings(BaseSettings):
         default=None, description="Key of stored prompts, 32 random bytes in URL-safe base64; to rotate it, `NEW,OLD`."
     )
     retention_days: float | None = Field(
-        default=None, gt=0, description="Age at which decisions are deleted, when the API starts; null: never."
+        default=None, gt=0, description="Age in days at which decisions and files are deleted; null: never."
     )
     log_format: LogFormat = Field(default=LogFormat.JSON, description="Format of the log on standard error.")
     log_prompts: bool = Field(
@@ -217,9 +217,9 @@ class Settings(BaseSettings):
     @property
     def prompt_keys(self) -> list[bytes]:
         """The keys of stored prompts: the first encrypts and hashes, each decrypts."""
-        return (
-            [key.strip().encode() for key in self.prompt_key.get_secret_value().split(",")] if self.prompt_key else []
-        )
+        if self.prompt_key is None:
+            return []
+        return [key.strip().encode() for key in self.prompt_key.get_secret_value().split(",")]
 
     @property
     def loopback(self) -> bool:
