@@ -1,15 +1,32 @@
-"""Do many things at once, but not too many."""
+"""Do many things at once, but not too many.
+
+Threads that encode are apart from asyncio's default ones: however many prompts wait to be encoded, the database and
+files are reached at once.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 IN_FLIGHT = 16  # the LLM server batches this many by default
+
+_encoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="encode")
+
+
+async def in_encoder_thread(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Run what computes vectors in a thread; as many run at once as there are cores."""
+    context = contextvars.copy_context()
+    run = partial(context.run, function, *arguments)
+    return await asyncio.get_running_loop().run_in_executor(_encoders, run)
 
 
 async def together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
@@ -37,7 +54,7 @@ async def work_through(
             if done:
                 done()
 
-    await asyncio.gather(*(take() for _ in range(IN_FLIGHT)))
+    await together(take() for _ in range(IN_FLIGHT))
 
 
 async def map_in_order(

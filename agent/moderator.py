@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 import uuid
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.answer import Outcome, answer, undetected
 from agent.basis import Basis
+from agent.concurrency import in_encoder_thread
 from agent.decide import decide
 from agent.judge.detect import NEEDS_JUDGE, Reading
 from agent.judge.readings import read_prompt
@@ -137,7 +137,7 @@ class Moderator:
             if rewritten.safe_prompt is None:
                 return Outcome(reading, decision.blocked(), None, None, by_llm)
             safe_prompt = rewritten.safe_prompt
-        fidelity = await asyncio.to_thread(similarity, self.encoder, prompt, safe_prompt)
+        fidelity = await in_encoder_thread(similarity, self.encoder, prompt, safe_prompt)
         return Outcome(reading, decision, safe_prompt, fidelity, by_llm)
 
     async def _rewrite(self, prompt: str, reading: Reading, basis: Basis) -> tuple[Rewritten, list[Reading]]:

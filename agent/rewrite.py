@@ -7,13 +7,13 @@ every candidate again.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from agent.concurrency import in_encoder_thread
 from agent.judge.client import ChatModel, Message
 from agent.judge.detect import Reading
 from agent.judge.errors import LLMUnavailableError
@@ -128,7 +128,7 @@ async def rewrite(
             if again.violations:
                 failed[candidate] = again
                 continue
-            passed[candidate] = await asyncio.to_thread(similarity, prompt, candidate)
+            passed[candidate] = await in_encoder_thread(similarity, prompt, candidate)
             if passed[candidate] >= FAITHFUL:
                 return Rewritten(candidate, worded, degraded)
         if passed or not failed:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from agent.concurrency import in_encoder_thread
 from agent.judge.client import ChatModel
 from agent.judge.errors import LLMUnavailableError
 from agent.judge.question import judge
@@ -53,7 +53,7 @@ class Reading(NamedTuple):
 
 async def detect(text: str, policy: Policy, detector: Detector, index: ConceptIndex, model: ChatModel) -> Reading:
     """Read one text under a policy. Without the LLM the neighbours decide strictly, and the status is `degraded`."""
-    found, margins = await asyncio.to_thread(index.search, text)
+    found, margins = await in_encoder_thread(index.search, text)
     company = {rule_id: _risk(margin) for rule_id, margin in margins.items()}
     near = _joined({rule_id: _risk(windows[0].margin) for rule_id, windows in found.items()}, company)
     asked = _rules_to_ask(near, company, policy, detector)

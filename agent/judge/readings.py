@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from agent.basis import Basis
-from agent.concurrency import together
+from agent.concurrency import in_encoder_thread, together
 from agent.judge.detect import CLEARLY_UNSAFE, Reading, detect
 from agent.judge.exemplars import Exemplars, follow
 from agent.prompt.normalise import hides, variants
@@ -22,7 +21,7 @@ async def read_prompt(prompt: str, basis: Basis, model: ChatModel, exemplars: Ex
     A raw text that hides what it says is noise to the detectors, just like words that a wrong decoding has garbled.
     So it is compared with the neighbours alone, and counts only where they are clear.
     """
-    *raw, plain = await asyncio.to_thread(variants, prompt)
+    *raw, plain = await in_encoder_thread(variants, prompt)
     hidden = [text for text in raw if hides(text, plain)]
     detectors = {text: Detector.NEAREST if text in hidden else basis.detector for text in (*raw, plain)}
     readings = await together(
@@ -34,10 +33,10 @@ async def read_prompt(prompt: str, basis: Basis, model: ChatModel, exemplars: Ex
     )
     if basis.tenant is None or not exemplars.edition(basis.tenant, basis.policy):
         return merged
-    exemplar = await asyncio.to_thread(exemplars.nearest, prompt, basis.tenant, basis.policy)
+    exemplar = await in_encoder_thread(exemplars.nearest, prompt, basis.tenant, basis.policy)
     if exemplar is None:
         return merged
-    return await asyncio.to_thread(follow, merged, prompt, exemplar, basis.policy, basis.index)
+    return await in_encoder_thread(follow, merged, prompt, exemplar, basis.policy, basis.index)
 
 
 def merge(readings: list[Reading]) -> Reading:

@@ -165,6 +165,8 @@ class Tenants:
 
     def of(self, key: str) -> Tenant | None:
         """The tenant with this key; None if it is unknown or has ended."""
+        if not key.startswith(PREFIX):  # not one of ours, so the database need not be asked
+            return None
         hashed = _hash(key)
         with self._lock:
             found = self._known.get(hashed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -35,7 +36,8 @@ async def draw(client: httpx.AsyncClient, settings: Settings, request: DrawReque
     if settings.generator_model != DEMO_GENERATOR:
         body["override_settings"] = {"sd_model_checkpoint": settings.generator_model}
     response = await client.post("/sdapi/v1/txt2img", json=body)
-    drawn = Txt2ImgResponse.model_validate_json(response.raise_for_status().content)
+    content = response.raise_for_status().content
+    drawn = await asyncio.to_thread(Txt2ImgResponse.model_validate_json, content)  # it may be large
     info = drawn.info
     return drawn_alone(
         request,

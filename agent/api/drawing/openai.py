@@ -41,7 +41,8 @@ async def draw(client: httpx.AsyncClient, settings: Settings, request: DrawReque
     if response.status_code == 400:
         reason = response.json()["error"]["message"]
         raise ApiError(400, f"The image backend refused the prompt: {reason}", "generator_refused")
-    drawn = ImagesResponse.model_validate_json(response.raise_for_status().content)
+    content = response.raise_for_status().content
+    drawn = await asyncio.to_thread(ImagesResponse.model_validate_json, content)  # it may be large
     return drawn_alone(request, [await _base64(image, client) for image in drawn.data], model=settings.generator_model)
 
 

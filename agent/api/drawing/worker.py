@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import httpx
@@ -24,7 +25,7 @@ async def draw(client: httpx.AsyncClient, settings: Settings, request: DrawReque
     """
     response = await client.post("/v1/draw", json=request.model_dump(mode="json", exclude_unset=True))
     if response.is_success:
-        return DrawResponse.model_validate_json(response.content)
+        return await asyncio.to_thread(DrawResponse.model_validate_json, response.content)  # it may be large
     fault = WorkerFault.model_validate_json(response.content).error
     if response.status_code == 429:
         headers = {"Retry-After": response.headers.get("Retry-After", "1")}

@@ -109,7 +109,7 @@ FORM = {
 @router.post(PATH, openapi_extra={"requestBody": {"required": True, "content": FORM}})
 async def upload(caller: Asker, request: Request) -> File:
     """Keep a batch's input. An invalid line gets an error from the batch; a file without any valid line is a 400."""
-    with caller.service.traffic.upload():
+    with caller.service.traffic.upload(caller.tenant.name):
         return _file(await _receive(caller, request))
 
 

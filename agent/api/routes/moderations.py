@@ -18,7 +18,7 @@ from agent.api.fields import (
     detector_of,
     text_of,
 )
-from agent.concurrency import together
+from agent.concurrency import map_in_order
 from propriety.verdict import Action, Category, ChatMessage, Detector, Strict, Verdict
 
 router = APIRouter()
@@ -85,7 +85,7 @@ async def moderations(caller: Asker, body: ModerationRequest, header: LocaleHead
     for messages, param in prompts:
         caller.check(messages, param)
     await caller.charge(len(prompts) - 1)
-    verdicts = await together(caller.judge(messages, locale, detector, param) for messages, param in prompts)
+    verdicts = await map_in_order(prompts, lambda prompt: caller.judge(prompt[0], locale, detector, prompt[1]))
     return ModerationResponse(
         id=f"modr-{uuid4().hex}", model=body.model or MODEL, results=[_result(verdict) for verdict in verdicts]
     )

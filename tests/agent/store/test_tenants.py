@@ -118,3 +118,12 @@ def test_a_name_can_be_taken_once_and_an_unknown_name_is_reported(tenants: Tenan
     ):
         with pytest.raises(TenantError, match="apex"):
             call("apex")
+
+
+@pytest.mark.parametrize("key", ["", "wrong", "Bearer x", "prp-almost", "sk-" + "a" * 48])
+def test_a_key_that_is_not_one_of_ours_costs_no_query(database, key):
+    tenants, queries = Tenants(database), []
+    tenants.create("acme", Terms(scopes=[Scope.MODERATE]))
+    event.listen(database, "before_cursor_execute", lambda *arguments: queries.append(arguments))
+    assert tenants.of(key) is None
+    assert queries == []

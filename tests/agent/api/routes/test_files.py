@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from agent.api.app import create_app
-from agent.api.traffic import MAX_UPLOADS
+from agent.api.traffic import MAX_UPLOADS, MAX_UPLOADS_OF_TENANT
 from agent.store.tenants import Scope, Terms
 
 LINE = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/moderations", "body": {"input": "a tree"}})
@@ -164,12 +164,24 @@ def test_without_a_key_no_byte_of_a_file_is_read(app):
     assert asyncio.run(upload()) == (401, [])
 
 
+def test_a_tenant_s_slow_uploads_keep_no_other_tenant_waiting(client, served, app):
+    one, other = client(), client()
+    with ExitStack() as slow:
+        for _ in range(MAX_UPLOADS_OF_TENANT):
+            slow.enter_context(app.state.service.traffic.upload(app.state.service.store.tenants.of(one.api_key).name))
+        with pytest.raises(openai.RateLimitError, match="of your files are being uploaded") as refused:
+            send(one)
+        assert int(refused.value.response.headers["retry-after"]) > 0
+        assert send(other).id
+    assert send(one).id
+
+
 def test_concurrent_uploads_are_bounded_and_the_next_may_retry(client, served, app):
     one = client()
     with ExitStack() as others:
-        for _ in range(MAX_UPLOADS):
-            others.enter_context(app.state.service.traffic.upload())
-        with pytest.raises(openai.RateLimitError, match="4 files are being uploaded") as refused:
+        for number in range(MAX_UPLOADS):
+            others.enter_context(app.state.service.traffic.upload(f"tenant-{number}-of-many"))
+        with pytest.raises(openai.RateLimitError, match="16 files are being uploaded") as refused:
             send(one)
         assert int(refused.value.response.headers["retry-after"]) > 0
     assert send(one).id
