@@ -2,7 +2,7 @@ import datetime as dt
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from agent.store import tenants as module
 from agent.store.tenants import ANYONE, Scope, Tenant, TenantError, Tenants, Terms
