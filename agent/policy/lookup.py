@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import langcodes
 
@@ -40,11 +40,30 @@ def lookup(policies: Mapping[str, Policy], locale: str) -> tuple[str, Policy]:
     if audience and with_audience(BASE, audience) not in by_lower:
         audiences = sorted({audience_of(name) for name in by_lower} - {""})
         raise UnknownLocaleError(f"{locale!r}: no audience {audience!r}, only {', '.join(audiences) or 'none'}")
-    subtags = place.split("-")
-    while subtags:
-        if policy := by_lower.get(with_audience("-".join(subtags), audience)):
+    for name in _ranges(place):
+        if policy := by_lower.get(with_audience(name, audience)):
             return tag, policy
+    return tag, by_lower[with_audience(BASE, audience)]
+
+
+def _ranges(tag: str) -> Iterator[str]:
+    """The tags to look for, each followed by itself without its script: `zh-Hant-TW`, `zh-TW`, `zh-Hant`, `zh`.
+
+    How a language is written changes no law. Only where a script alone changes the likely territory (UTS 35, likely
+    subtags), it stands for that: `zh-Hant` for `zh-Hant-TW`, but `ja-Latn` for no place. A member of a macrolanguage
+    stands for it: `cmn-TW` for `zh-TW`.
+    """
+    subtags = langcodes.standardize_tag(tag, macro=True).lower().split("-")
+    language = langcodes.Language.get(tag)
+    script, likely = language.script, language.maximize().territory
+    if script and not language.territory and likely:
+        usual = langcodes.Language.get(subtags[0]).maximize().territory
+        if likely != usual:
+            subtags.insert(2, likely.lower())
+    while subtags:
+        yield "-".join(subtags)
+        if script and script.lower() in subtags[1:]:
+            yield "-".join(subtag for subtag in subtags if subtag != script.lower())
         subtags.pop()
         if subtags and len(subtags[-1]) == 1:
             subtags.pop()
-    return tag, by_lower[with_audience(BASE, audience)]

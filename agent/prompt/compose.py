@@ -94,9 +94,13 @@ def composed(messages: Sequence[ChatMessage], limit: int) -> str:
         raise BadPromptError("the prompt is empty; say what to draw") from None
     if len(prompt) > limit:
         raise BadPromptError(f"the chat's turns make a prompt of {len(prompt)} characters; the limit is {limit}")
+    prompt = prompt.translate(SPACES)
     if not is_plain(prompt):
         raise BadPromptError("the prompt has control characters or lone surrogates; send plain Unicode text")
     return prompt
+
+
+SPACES = dict.fromkeys(map(ord, "\v\f\x85"), " ")  # control characters that Unicode counts as white space
 
 
 def is_plain(text: str) -> bool:

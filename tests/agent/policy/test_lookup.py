@@ -8,6 +8,7 @@ import pytest
 from agent.policy.files import load_policies
 from agent.policy.lookup import UnknownLocaleError, lookup
 from agent.policy.model import Policy
+from agent.settings import Settings
 
 
 @pytest.fixture
@@ -42,6 +43,22 @@ def test_lookup_truncates_to_the_nearest_policy(
 ) -> None:
     canonical, policy = lookup(policies, locale)
     assert (canonical, policy.locale) == (tag, served)
+
+
+@pytest.mark.parametrize(
+    ("locale", "served"),
+    [
+        ("zh-Hant-TW", "zh-TW"), ("zh-Hant", "zh-TW"), ("cmn-TW", "zh-TW"), ("cmn-Hant-TW", "zh-TW"),
+        ("zh-Hant-TW-u-co-stroke", "zh-TW"), ("ar-Latn-SA", "ar-SA"), ("arb-SA", "ar-SA"), ("hi-Latn-IN", "hi-IN"),
+        ("ms-Arab-MY", "ms-MY"), ("zsm-MY", "ms-MY"), ("ko-Hang-KR", "ko-KR"), ("ja-Latn-JP", "ja-JP"),
+        ("th-Latn-TH", "th-TH"), ("he-Latn-IL", "he-IL"), ("ar-Latn", "ar"), ("es-Latn-MX", "es-MX"),
+        ("zh", "base"), ("zh-Hans", "base"), ("zh-Hant-HK", "base"), ("ja-Latn", "base"), ("ko-Hang", "base"),
+    ],
+)  # fmt: skip
+def test_a_script_or_a_member_of_a_macrolanguage_keeps_the_place_s_policy(locale: str, served: str) -> None:
+    shipped = load_policies(Settings().policies_dir)
+    assert lookup(shipped, locale)[1].locale == served
+    assert lookup(shipped, f"{locale}-x-children")[1].locale == f"{served}-x-children"
 
 
 @pytest.mark.parametrize(

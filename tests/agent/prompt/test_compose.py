@@ -124,6 +124,11 @@ def test_plain_text_may_have_tabs_and_line_breaks() -> None:
     assert not is_plain("a cat\x1b")
 
 
+@pytest.mark.parametrize("space", ["\x85", "\v", "\f", "\u2028", "\u2029", "\xa0", "\u3000"])
+def test_white_space_of_any_kind_is_no_control_character(space: str) -> None:
+    assert composed(chat(f"a cat{space}in a hat"), 40).split() == ["a", "cat", "in", "a", "hat"]
+
+
 @given(st.lists(MESSAGES, max_size=6), st.text(min_size=1).filter(str.strip))
 def test_composing_is_deterministic_and_ends_with_the_last_user_turn(messages: list[ChatMessage], last: str) -> None:
     whole = [*messages, ChatMessage(role="user", content=last)]
