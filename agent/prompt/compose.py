@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.prompt.hidden import reveal
 from propriety.verdict import ChatMessage
 
 PRONOUN = r"(?:it|its|him|his|her|hers|he|she|them|they|their|this|that|these|those|the (?:same|other|last|previous))"
@@ -89,7 +90,7 @@ def composed(messages: Sequence[ChatMessage], limit: int) -> str:
     if longest > limit:
         raise BadPromptError(f"the prompt has {longest} characters; the limit is {limit}")
     try:
-        prompt = compose(messages)
+        prompt = compose([message.model_copy(update={"content": reveal(message.content)}) for message in messages])
     except ValueError:
         raise BadPromptError("the prompt is empty; say what to draw") from None
     if len(prompt) > limit:
