@@ -8,6 +8,7 @@ from agent.basis import Basis
 from agent.concurrency import in_encoder_thread, together
 from agent.judge.detect import CLEARLY_UNSAFE, Reading, detect
 from agent.judge.exemplars import Exemplars, follow
+from agent.prompt.align import Alignment
 from agent.prompt.normalise import hides, variants
 from propriety.verdict import Detector, Status, Violation
 
@@ -27,7 +28,10 @@ async def read_prompt(prompt: str, basis: Basis, model: ChatModel, exemplars: Ex
     readings = await together(
         detect(text, basis.policy, detector, basis.index, model) for text, detector in detectors.items()
     )
-    by_text = dict(zip(detectors, readings, strict=True))
+    by_text = {
+        text: reading if text == prompt else await in_encoder_thread(_as_sent, reading, text, prompt)
+        for text, reading in zip(detectors, readings, strict=True)
+    }
     merged = merge(
         [reading for text, reading in by_text.items() if text not in hidden or reading.score >= CLEARLY_UNSAFE]
     )
@@ -37,6 +41,20 @@ async def read_prompt(prompt: str, basis: Basis, model: ChatModel, exemplars: Ex
     if exemplar is None:
         return merged
     return await in_encoder_thread(follow, merged, prompt, exemplar, basis.policy, basis.index)
+
+
+def _as_sent(reading: Reading, text: str, prompt: str) -> Reading:
+    """A reading of a normalised text, with its words as they stand in the prompt."""
+    alignment = Alignment(prompt, text)
+    found = {
+        rule_id: [window._replace(span=alignment.span(window.span)) for window in windows]
+        for rule_id, windows in reading.found.items()
+    }
+    violations = [
+        violation.model_copy(update={"spans": [alignment.span(span) for span in violation.spans]})
+        for violation in reading.violations
+    ]
+    return reading._replace(violations=violations, found=found)
 
 
 def merge(readings: list[Reading]) -> Reading:

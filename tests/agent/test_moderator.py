@@ -103,3 +103,23 @@ def test_an_obfuscated_prompt_is_judged_like_its_plain_text(score, how: str, pro
 def test_a_violation_in_either_the_raw_or_the_normalised_text_counts(score) -> None:
     assert score("a wine g1ass on a table, sunset over the sea") >= 0.5
     assert score("a table with a 🍷 on it") >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("prompt", "offence", "kept"),
+    [
+        ("a woman holding a w1ne g1ass in a red room", "w1ne", ["woman", "red room"]),
+        ("a woman holding a ｗｉｎｅ glass in a red room", "ｗｉｎｅ", ["woman", "red room"]),
+        ("🌳 a woman holding a wιne glass in a red room", "wιne", ["woman", "red room"]),
+        ("a woman holding a w\u200bi\u200bn\u200be glass in a red room", "w\u200bi", ["woman", "red room"]),
+        ("a woman holding a wine glass in a red room", "wine", ["woman", "red room"]),
+    ],
+)
+def test_spans_are_slices_of_the_prompt_and_the_rewrite_keeps_the_scene(small, prompt, offence, kept):
+    verdict = moderate(small(), prompt, detector=Detector.NEAREST)
+    spans = [span for violation in verdict.violations for span in violation.spans]
+    assert verdict.action is Action.REWRITE
+    assert all(verdict.prompt[span.start : span.end] == span.text for span in spans)
+    assert any(offence in span.text for span in spans)
+    assert all(words in verdict.safe_prompt for words in kept)
+    assert offence not in verdict.safe_prompt

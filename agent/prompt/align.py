@@ -1,0 +1,42 @@
+"""Where words of a normalised text stand in the text as it was sent."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from difflib import SequenceMatcher
+
+from propriety.verdict import Span
+
+# Words; but single letters of the scripts that leave no spaces, so that one changed letter moves no whole sentence.
+UNSPACED = "\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+TOKEN = re.compile(f"[{UNSPACED}]|[^\\W{UNSPACED}]+|[^\\w\\s]")
+
+
+class Alignment:
+    """Pairs the words of two texts that mean the same."""
+
+    def __init__(self, sent: str, normalised: str) -> None:
+        self._sent = sent
+        self._to, self._from = ([match.span() for match in TOKEN.finditer(text)] for text in (sent, normalised))
+        sent_words = [sent[start:end] for start, end in self._to]
+        words = [normalised[start:end] for start, end in self._from]
+        self._starts, self._ends = [start for start, _ in self._from], [end for _, end in self._from]
+        self._blocks = SequenceMatcher(None, words, sent_words, autojunk=False).get_opcodes()
+
+    def span(self, span: Span) -> Span:
+        """The words as sent behind words of the normalised text; all of them where that cannot be told."""
+        first, last = bisect_right(self._ends, span.start), bisect_left(self._starts, span.end)
+        ranges = [self._range(*block, first, last) for block in self._blocks if block[1] < last and first < block[2]]
+        places = [place for place in ranges if place[0] < place[1]]
+        if not places:
+            return Span(start=0, end=len(self._sent), text=self._sent)
+        start, end = self._to[min(low for low, _ in places)][0], self._to[max(high for _, high in places) - 1][1]
+        return Span(start=start, end=end, text=self._sent[start:end])
+
+    @staticmethod
+    def _range(kind: str, low: int, high: int, to_low: int, to_high: int, first: int, last: int) -> tuple[int, int]:
+        """The part of one block: word by word where both texts agree, and otherwise the whole block."""
+        if kind != "equal":
+            return to_low, to_high
+        return to_low + max(first - low, 0), to_low + min(last, high) - low
