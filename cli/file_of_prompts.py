@@ -14,6 +14,7 @@ from agent.policy.lookup import UnknownLocaleError
 from agent.terminal.console import errors
 from agent.terminal.journal import append, written
 from agent.terminal.progress import progress_bar
+from propriety.text_files import wrong_encoding
 from propriety.verdict import Action, ChatMessage, Detector, Probability, Severity, Status, Strict, Verdict, Violation
 
 Id = StrictStr | StrictInt
@@ -42,6 +43,10 @@ class Judged(Strict):
     status: Status
 
 
+class SourceError(ValueError):
+    """The file of prompts cannot be used at all."""
+
+
 @dataclass
 class Tally:
     """How many lines of a run were judged, skipped, bad, or judged without the LLM."""
@@ -61,8 +66,12 @@ async def judge_file(moderator: Moderator, source: Path, target: Path, locale: s
 
     Raises:
         JournalError: `target` holds something that this command did not write.
+        SourceError: `source` is not in UTF-8.
         OSError: a file cannot be read or written.
     """
+    with source.open("rb") as file:
+        if problem := wrong_encoding(file.read(4)):
+            raise SourceError(f"{source}: {problem}")
     tally, done = Tally(), {line.id for line in written(target, Judged)}
     with source.open("rb") as lines, target.open("ab") as file, progress_bar("Judging") as progress:
         task = progress.add_task("", total=sum(1 for line in lines if line.strip()))

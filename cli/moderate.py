@@ -101,14 +101,14 @@ def _moderate_file(settings: Settings, source: Path, target: Path, locale: str, 
     from agent.policy.lookup import UnknownLocaleError, lookup
     from agent.terminal.journal import JournalError
     from agent.terminal.loading import load_moderator
-    from cli.file_of_prompts import judge_file
+    from cli.file_of_prompts import SourceError, judge_file
 
     try:
         moderator = load_moderator(settings)
         lookup(moderator.policies, locale)
         with noted_once():
             tally = asyncio.run(judge_file(moderator, source, target, locale, detector))
-    except (JournalError, OSError, UnknownLocaleError) as error:
+    except (JournalError, OSError, SourceError, UnknownLocaleError) as error:
         fail(error)
     except KeyboardInterrupt:
         fail(f"interrupted; the results so far are in {target}, and the same command continues from there", INTERRUPTED)

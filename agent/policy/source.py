@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
+from propriety.text_files import wrong_encoding
+
 Location = Iterable[str | int]  # the keys and indices that lead to a part of a file, as pydantic gives them
 
 
@@ -73,8 +75,10 @@ def read_yaml(path: Path) -> Source:
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n") + 1
         raise PolicyError(path, line, f"expected valid YAML: {error.reason}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(path, 1, f"expected a readable UTF-8 file: {error}") from None
+    except UnicodeDecodeError as error:
+        raise PolicyError(path, 1, f"expected UTF-8: {wrong_encoding(error.object[:4]) or error}") from None
+    except OSError as error:
+        raise PolicyError(path, 1, f"expected a readable file: {error}") from None
     except ValueError as error:  # an explicit tag whose text does not fit, such as `!!int x`
         raise PolicyError(path, 1, f"expected valid YAML: {error}") from None
 

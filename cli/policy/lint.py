@@ -12,13 +12,14 @@ from rich.table import Column, Table
 from agent.authoring.lint import lint_by_reading, lint_texts
 from agent.judge.errors import LLMUnavailableError
 from agent.policy.concept_bank import load_bank
+from agent.policy.source import read_yaml
 from agent.terminal.console import console, fail, noted_once
 from agent.terminal.loading import load_moderator, policy_of, read_policies, read_settings
 from agent.terminal.progress import counting
 
 
 def lint(
-    locale: Annotated[str | None, typer.Argument(help="One locale; default: all.")] = None,
+    locale: Annotated[str | None, typer.Argument(help="One locale, or a policy file; default: all locales.")] = None,
     policies: Annotated[
         Path | None, typer.Option("--policies", help="Folder of policy files; default: the setting `policies_dir`.")
     ] = None,
@@ -38,12 +39,19 @@ def lint(
     - safe concepts that break a rule of the same policy
     - with --judge, examples that the LLM contradicts; it is not shown the example that it is asked about
 
+    A file takes the place of the policy of its `locale` in the folder.
+
     Example: propriety policy lint ar-SA --judge
+
+    Example: propriety policy lint drafts/ar-SA.yaml
 
     Exit status: 0 nothing found; 1 a file is wrong or unsound; 2 the locale is malformed or unregistered, or the LLM
     does not answer.
     """
-    loaded = read_policies(policies)
+    draft = Path(locale) if locale and Path(locale).is_file() else None
+    loaded = read_policies(policies, instead=draft)
+    if draft:
+        locale = str(read_yaml(draft).data["locale"])
     chosen = [policy_of(loaded, locale)] if locale else [policy for policy in loaded.values() if not policy.audience]
     settings = read_settings(policies)
     moderator, bank = load_moderator(settings, loaded), load_bank(settings.policies_dir)

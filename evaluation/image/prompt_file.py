@@ -16,6 +16,7 @@ from typing import Annotated
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from propriety.drawing import Prompt, Side
+from propriety.text_files import wrong_encoding
 
 
 class PromptFileError(ValueError):
@@ -56,11 +57,17 @@ def read_rows(path: Path) -> tuple[list[Row], bool]:
     """
     rows: list[Row] = []
     seen: set[str] = set()
+    with path.open("rb") as start:
+        if problem := wrong_encoding(start.read(4)):
+            raise PromptFileError(f"{path}: {problem}")
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
         try:
+            reader = csv.DictReader(file, delimiter=_delimiter(file.readline()))
+            file.seek(0)
             for line in reader:
-                filled = {name: value for name, value in line.items() if name and value}
+                filled = {name: value for name, value in line.items() if name and value and value.strip()}
+                if not filled:  # Excel ends files with rows of separators
+                    continue
                 try:
                     row = Row.model_validate(filled | {"line": str(reader.line_num)})
                 except ValidationError as error:
@@ -77,6 +84,11 @@ def read_rows(path: Path) -> tuple[list[Row], bool]:
     if not rows:
         raise PromptFileError(f"{path} has no rows")
     return rows, "safe_prompt" in (reader.fieldnames or ())
+
+
+def _delimiter(header: str) -> str:
+    """The separator of the columns; spreadsheets in many countries write semicolons or tabs."""
+    return next((mark for mark in ",;\t" if "prompt" in next(csv.reader([header], delimiter=mark), [])), ",")
 
 
 def shard_of(rows: Sequence[Row], shard: str) -> list[Row]:

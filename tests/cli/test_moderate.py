@@ -215,3 +215,12 @@ def test_ctrl_c_ends_with_130_and_the_same_command_finishes_the_file():
     assert 0 < len(done) < len(lines)
     assert run("--input", "in.jsonl", "--output", "out.jsonl").exit_code == 0
     assert set(answers()) == set(range(40))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_a_file_in_another_encoding_is_refused_once_with_how_to_fix_it(encoding):
+    result = batch(json.dumps({"id": "1", "text": TREE}).encode(encoding))
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "save it as UTF-8" in line
+    assert not Path("out.jsonl").exists()

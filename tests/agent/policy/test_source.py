@@ -52,9 +52,15 @@ def test_invalid_yaml_is_refused_with_its_line(path: Path, text: str, line: int,
 
 def test_a_file_that_cannot_be_read_is_refused(path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
-    for unreadable in (path, path.with_name("missing.yaml")):
-        with pytest.raises(PolicyError, match="expected a readable UTF-8 file"):
+    for unreadable, reason in (
+        (path, "expected UTF-8: "),
+        (path.with_name("missing.yaml"), "expected a readable file"),
+    ):
+        with pytest.raises(PolicyError, match=reason):
             read_yaml(unreadable)
+    path.write_bytes("locale: de-DE\n".encode("utf-16"))
+    with pytest.raises(PolicyError, match="the file is UTF-16; save it as UTF-8"):
+        read_yaml(path)
 
 
 @pytest.mark.parametrize("tag", ["!!python/object/apply:os.mkdir", "!!python/object/new:os.mkdir", "!mkdir"])

@@ -80,3 +80,15 @@ def test_judge_needs_an_llm(folder: Path) -> None:
     result = lint("ar-SA", "--judge")
     assert result.exit_code == 2
     assert "propriety serve llm" in result.stderr
+
+
+def test_a_file_is_checked_in_place_of_its_locale_s_policy(folder: Path, tmp_path: Path) -> None:
+    draft = tmp_path / "draft of Saudi Arabia.yaml"
+    draft.write_bytes((folder / "ar-SA.yaml").read_bytes())
+    assert lint("--policies", str(folder), str(draft)).exit_code == 0
+    edit(draft, "rule: alcohol", "rule: weapons")
+    result = lint("--policies", str(folder), str(draft))
+    assert result.exit_code == 1
+    assert "no test expects this rule" in result.stdout.replace("\n", " ")
+    edit(draft, "severity: medium", "severity: mild")
+    assert f"{draft.name}:" in lint("--policies", str(folder), str(draft)).stderr.replace("\n", "")

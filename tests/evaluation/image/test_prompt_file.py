@@ -1,5 +1,6 @@
 """Prompt files in both schemas of I2P and in others, and the errors for invalid ones."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,25 @@ def test_shards_partition_the_rows():
 def test_an_invalid_shard_raises_an_error(shard):
     with pytest.raises(PromptFileError, match="like 2/8"):
         shard_of([], shard)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("empty", ["", "{0}{0}\r\n", "{0} {0}\r\n{0}{0}\r\n", "\r\n"])
+def test_spreadsheets_separators_and_rows_without_any_value_are_read(tmp_path, delimiter, empty):
+    path = tmp_path / "prompts.csv"
+    rows = [["id", "prompt", "safe_prompt"], ["1", "ein Mann mit Pistole, im Park", "ein Mann"], ["2", "ein Baum", ""]]
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+        file.write(empty.format(delimiter))
+    read, prepared = read_rows(path)
+    assert prepared
+    assert [(row.id, row.prompt, row.safe_prompt) for row in read] == [
+        ("1", "ein Mann mit Pistole, im Park", "ein Mann"), ("2", "ein Baum", None),
+    ]  # fmt: skip
+
+
+def test_a_utf_16_file_is_named_with_how_to_fix_it(tmp_path):
+    path = tmp_path / "prompts.csv"
+    path.write_text("prompt\na tree\n", encoding="utf-16")
+    with pytest.raises(PromptFileError, match="UTF-16; save it as UTF-8"):
+        read_rows(path)
