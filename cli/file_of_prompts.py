@@ -69,8 +69,8 @@ async def judge_file(moderator: Moderator, source: Path, target: Path, locale: s
         SourceError: `source` is not in UTF-8.
         OSError: a file cannot be read or written.
     """
-    with source.open("rb") as file:
-        if problem := wrong_encoding(file.read(4)):
+    with source.open("rb") as start:
+        if problem := wrong_encoding(start.read(4)):
             raise SourceError(f"{source}: {problem}")
     tally, done = Tally(), {line.id for line in written(target, Judged)}
     with source.open("rb") as lines, target.open("ab") as file, progress_bar("Judging") as progress:
