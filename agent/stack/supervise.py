@@ -141,7 +141,8 @@ def _stop(running: Sequence[Running], console: Console) -> None:
         _signal_group(item.process.pid, signal.SIGKILL)
     _wait_for_end(running, KILL_TIMEOUT_S, Event())
     for item in running:
-        item.process.poll()  # it may have become a zombie after the last poll
+        with suppress(subprocess.TimeoutExpired):  # a zombie can be reaped only once its last thread has ended
+            item.process.wait(KILL_TIMEOUT_S)
 
 
 def _wait_for_end(running: Sequence[Running], timeout_s: float, hurry: Event) -> list[Running]:
