@@ -22,12 +22,15 @@ from agent.api.routes import (
     batches,
     chat,
     conversations,
+    docs,
     files,
     health,
     images,
     metrics,
+    models,
     moderations,
     policies,
+    responses,
     reviews,
     verdicts,
 )
@@ -44,7 +47,8 @@ from propriety.telemetry.tracing import trace_to
 log = logging.getLogger("propriety")
 
 ROUTES = (
-    moderations, chat, images, conversations, verdicts, files, batches, reviews, policies, health, metrics,
+    moderations, chat, responses, images, models, conversations, verdicts, files, batches, reviews, policies, health,
+    metrics, docs,
 )  # fmt: skip
 
 
@@ -67,6 +71,8 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
         version="0.1.0",
         description="Moderated drawing, by the customs of a place.",
         redirect_slashes=False,
+        docs_url=None,  # FastAPI's pages load scripts from a public CDN; `docs` has its own
+        redoc_url=None,
         lifespan=_lifespan,
         responses={"4XX": {"model": errors.ErrorResponse}, "5XX": {"model": errors.ErrorResponse}},
     )

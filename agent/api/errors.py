@@ -181,7 +181,11 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     source, *location = first["loc"]
     if source == "body" and not location:
         return _no_object(request, invalid.body)
-    param = _dotted(location, invalid.body) if source == "body" else ".".join(map(str, location))
+    param = (
+        _dotted(location, invalid.body, first["type"] == "missing")
+        if source == "body"
+        else ".".join(map(str, location))
+    )
     return _error(400, f"{param}: {first['msg']}.", first["type"], param)
 
 
@@ -199,12 +203,15 @@ async def _failed(request: Request, error: Exception) -> JSONResponse:
     return _error(500, message, "internal_error", headers={**HEADERS, **CLOSE, "X-Request-ID": request_id.get()})
 
 
-def _dotted(location: Sequence[str | int], node: Any) -> str:
-    """`messages[0].content`: pydantic's location without the names of union members, which the caller did not send."""
+def _dotted(location: Sequence[str | int], node: Any, missing: bool) -> str:
+    """`messages[0].content`: pydantic's location without the names of union members, which the caller did not send.
+
+    `missing`: the last name of the location is a field that the caller did not send.
+    """
     name = ""
     for depth, step in enumerate(location):
         if isinstance(node, list) and isinstance(step, int) and step < len(node):
             name, node = f"{name}[{step}]", node[step]
-        elif isinstance(node, dict) and (step in node or depth == len(location) - 1):
+        elif isinstance(node, dict) and (step in node or (missing and depth == len(location) - 1)):
             name, node = f"{name}.{step}" if name else str(step), node.get(step)
     return name

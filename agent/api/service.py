@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 from fastapi import FastAPI
 
+from agent.api.drawing.links import Links
 from agent.api.limits import Limits
 from agent.api.readiness import Readiness
 from agent.api.traffic import Traffic
@@ -24,6 +25,7 @@ class Service:
     traffic: Traffic
     readiness: Readiness
     backend: httpx.AsyncClient
+    links: Links = field(default_factory=Links)
 
     @property
     def settings(self) -> Settings:

@@ -26,6 +26,10 @@ class Encoder(Protocol):
         """Embed n texts as float32 of shape (n, d), each row of length 1."""
         ...
 
+    def count_tokens(self, text: str) -> int:
+        """The tokens of a text, without those that mark its beginning and end."""
+        ...
+
 
 class SentenceTransformer:
     """Any model id or folder of the sentence-transformers library (extra `sentence-transformers`)."""
@@ -38,6 +42,9 @@ class SentenceTransformer:
 
     def encode(self, texts: list[str]) -> Vectors:
         return np.asarray(self._model.encode(texts, normalize_embeddings=True), dtype=np.float32)
+
+    def count_tokens(self, text: str) -> int:
+        return len(self._model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 class Remembering:
@@ -60,6 +67,9 @@ class Remembering:
                 self._kept.update(fresh)
             vectors |= fresh
         return np.stack([vectors[text] for text in texts])
+
+    def count_tokens(self, text: str) -> int:
+        return self._encoder.count_tokens(text)
 
 
 @cache

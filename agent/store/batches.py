@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from agent.settings import Settings
 from agent.store.batch_lines import Endpoint
 from agent.store.database import Base
-from agent.store.files import BulkError, FileRow, changed, erase, lock, new_file, newest
+from agent.store.files import BulkError, FileRow, by_age, changed, erase, lock, new_file
 
 WINDOW = dt.timedelta(hours=24)
 MAX_OPEN = 20  # unfinished batches of a tenant
@@ -86,7 +86,7 @@ class Batches:
     def listed(self, tenant: str, after: str | None, limit: int) -> list[BatchRow]:
         """As `newest`."""
         with Session(self._database) as session:
-            return newest(session, BatchRow, tenant, after, limit)
+            return by_age(session, BatchRow, tenant, after, limit)
 
     def cancel(self, tenant: str, name: str) -> bool:
         """Judge no further line; returns whether the batch was still open."""

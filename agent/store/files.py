@@ -88,15 +88,26 @@ class _Owned(Protocol):
 Row = TypeVar("Row", bound=_Owned)
 
 
-def newest(session: Session, kind: type[Row], tenant: str, after: str | None, limit: int, *where: Any) -> list[Row]:
-    """A tenant's rows, newest first, from the one after the id `after`; empty if that row does not exist."""
+def by_age(
+    session: Session,
+    kind: type[Row],
+    tenant: str,
+    after: str | None,
+    limit: int,
+    *where: Any,
+    oldest_first: bool = False,
+) -> list[Row]:
+    """A tenant's rows, newest first by default, from the one after the id `after`; empty if that does not exist."""
     query = select(kind).where(kind.tenant == tenant, *where)
     if after is not None:
         edge = session.scalar(select(kind).where(kind.id == after, kind.tenant == tenant))
         if edge is None:
             return []
-        query = query.where(tuple_(kind.created_at, kind.id) < tuple_(edge.created_at, edge.id))
-    return list(session.scalars(query.order_by(kind.created_at.desc(), kind.id.desc()).limit(limit)))
+        place, edge_place = tuple_(kind.created_at, kind.id), tuple_(edge.created_at, edge.id)
+        query = query.where(place > edge_place if oldest_first else place < edge_place)
+    columns = (kind.created_at, kind.id)
+    order = columns if oldest_first else [column.desc() for column in columns]
+    return list(session.scalars(query.order_by(*order).limit(limit)))
 
 
 class Files:
@@ -153,10 +164,13 @@ class Files:
         with Session(self._database) as session:
             return session.scalar(select(FileRow).where(*_complete(tenant), FileRow.id == name))
 
-    def listed(self, tenant: str, after: str | None, limit: int) -> list[FileRow]:
-        """As `newest`."""
+    def listed(
+        self, tenant: str, after: str | None, limit: int, *, purpose: str | None = None, oldest_first: bool = False
+    ) -> list[FileRow]:
+        """As `by_age`, of one purpose or all."""
+        where = _complete(tenant) if purpose is None else (*_complete(tenant), FileRow.purpose == purpose)
         with Session(self._database) as session:
-            return newest(session, FileRow, tenant, after, limit, *_complete(tenant))
+            return by_age(session, FileRow, tenant, after, limit, *where, oldest_first=oldest_first)
 
     def lines(self, name: str, done: int, limit: int = PAGE) -> list[Line]:
         """The lines of a file after the first `done`.

@@ -11,13 +11,15 @@ from fastapi.security import HTTPAuthorizationCredentials
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.api.access import bearer
+from agent.api.drawing.links import LINK_PATH
 from agent.api.errors import CLOSE, ApiError, answered
 from agent.api.service import service_of
 from agent.settings import is_loopback
 from agent.store.database import AWAY
 from agent.store.tenants import ANYONE, HINT, Tenant
 
-PUBLIC = {"/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+# Open to everybody: health, the documentation, and pictures, whose links are secrets themselves.
+PUBLIC = re.compile(rf"/(healthz|readyz|openapi\.json|docs(/[^/]*)?)|{LINK_PATH}[^/]*")
 HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::\d*)?")  # the header's name or address, and port
 
 _lookups = ThreadPoolExecutor(8, thread_name_prefix="keys")  # separate, since encoding fills the default executor
@@ -30,7 +32,7 @@ class Authentication:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in PUBLIC:
+        if scope["type"] == "http" and not PUBLIC.fullmatch(scope["path"]):
             request = Request(scope)
             try:
                 request.state.tenant = await _tenant(request, await bearer(request))

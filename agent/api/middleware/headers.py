@@ -11,14 +11,12 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-PAGES = {"/docs", "/docs/oauth2-redirect", "/redoc"}  # they load a viewer of the OpenAPI document
 
-_POLICY = b"content-security-policy"
 _ENCODED = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class Headers:
-    """ASGI middleware: adds `HEADERS` unless the route set another value; `PAGES` may load scripts."""
+    """ASGI middleware: adds `HEADERS` unless the route set another value."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -27,8 +25,6 @@ class Headers:
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 chosen = {name for name, _ in message["headers"]}
-                if scope["path"] in PAGES:
-                    chosen.add(_POLICY)
                 message["headers"] = [*message["headers"], *(pair for pair in _ENCODED if pair[0] not in chosen)]
             await send(message)
 

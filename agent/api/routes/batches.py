@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from agent.api.access import Asker, Caller
 from agent.api.errors import ApiError
-from agent.api.fields import Id, Text
-from agent.api.routes.files import Listed, Page, Paging, found_file, page, refusal, unix_seconds
+from agent.api.fields import FromOpenAI, Id, Text, refuse_unsupported
+from agent.api.routes.files import NO_EXPIRY, Listed, Page, Paging, found_file, page, refusal, unix_seconds
 from agent.store.batch_lines import Endpoint
 from agent.store.batches import BatchRow
 from agent.store.files import BulkError
@@ -25,13 +26,14 @@ Value = Annotated[Text, Field(max_length=512)]
 Metadata = Annotated[dict[Key, Value], Field(max_length=16)]
 
 
-class BatchRequest(Strict):
+class BatchRequest(FromOpenAI):
     """OpenAI's fields."""
 
     input_file_id: Id
     endpoint: Endpoint
     completion_window: Literal["24h"]
     metadata: Metadata | None = None
+    output_expires_after: SkipJsonSchema[Any] = None  # not supported
 
 
 class RequestCounts(Strict):
@@ -69,6 +71,7 @@ class Batch(Listed):
 @router.post("/v1/batches")
 async def create(caller: Asker, body: BatchRequest) -> Batch:
     """Judge each request of a file within a day."""
+    refuse_unsupported({"output_expires_after": body.output_expires_after}, NO_EXPIRY)
     row = await found_file(caller, body.input_file_id, "input_file_id")
     if row.purpose != "batch":
         message = f"input_file_id: {row.id!r} is the output of a batch; upload a file with the purpose 'batch'."

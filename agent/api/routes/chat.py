@@ -10,31 +10,36 @@ from uuid import uuid4
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from agent.api.access import Asker
-from agent.api.fields import MODEL, Asking, Content, LocaleHeader, detector_of, text_of
-from agent.api.routes.conversations import judge_in, reply
+from agent.api.access import Asker, Caller
+from agent.api.fields import MODEL, Asking, FromOpenAI, LocaleHeader, Message, detector_of, turns
+from agent.api.routes.conversations import judge_in, reply, tokens
 from agent.store.conversations import ConversationId
-from propriety.verdict import Action, ChatMessage, Strict, Verdict
+from propriety.verdict import Action, Strict, Verdict
 
 router = APIRouter()
 
 
-class Message(Strict):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Content
-    name: str | None = None
+class StreamOptions(FromOpenAI):
+    include_usage: bool | None = Field(default=False, description="Whether a last chunk has the usage.")
 
 
 class ChatRequest(Asking):
-    """OpenAI's fields; those that steer sampling are accepted and ignored, since a verdict is not sampled."""
+    """OpenAI's fields. Tools, and fields that steer sampling or ask for JSON, have no effect: the reply is a prompt or
+    an explanation."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"messages": [{"role": "user", "content": "a tree on a hill"}], "locale": "fr-FR"}]
+        }
+    )
 
     messages: list[Message] = Field(min_length=1, max_length=1000)
     conversation_id: ConversationId | None = None
     n: int | None = Field(default=None, ge=1, le=1, description="One verdict a conversation.")
     stream: bool | None = False
-    stream_options: dict[str, Any] | None = None
+    stream_options: StreamOptions | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
@@ -43,12 +48,6 @@ class ChatRequest(Asking):
     max_completion_tokens: int | None = Field(default=None, ge=1)
     seed: int | None = None
     stop: str | list[str] | None = None
-    response_format: dict[str, Any] | None = None
-    logit_bias: dict[str, float] | None = None
-    metadata: dict[str, str] | None = None
-    reasoning_effort: str | None = None
-    service_tier: str | None = None
-    store: bool | None = None
 
 
 class Reply(Strict):
@@ -64,12 +63,21 @@ class Choice(Strict):
     logprobs: None = None
 
 
+class Usage(Strict):
+    """Counted by the encoder's tokenizer."""
+
+    prompt_tokens: int = Field(description="Of the prompt that was judged, which a chat's turns are composed into.")
+    completion_tokens: int = Field(description="Of the reply.")
+    total_tokens: int
+
+
 class ChatResponse(Strict):
     id: str
     object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
     choices: list[Choice]
+    usage: Usage
     verdict: Verdict
 
 
@@ -79,10 +87,7 @@ async def chat(caller: Asker, body: ChatRequest, header: LocaleHeader = None) ->
 
     A block has the `finish_reason` `content_filter`, also if no detector was available (`verdict.status` is `error`).
     """
-    messages = [
-        ChatMessage(role=message.role, content=text_of(message.content, f"messages[{index}].content"))
-        for index, message in enumerate(body.messages)
-    ]
+    messages = turns((f"messages[{index}].content", message) for index, message in enumerate(body.messages))
     locale = header if body.locale is None else body.locale
     verdict = await judge_in(body.conversation_id, caller, messages, locale, detector_of(body.model), "messages")
     blocked = verdict.action is Action.BLOCK
@@ -91,13 +96,22 @@ async def chat(caller: Asker, body: ChatRequest, header: LocaleHeader = None) ->
         created=int(time.time()),
         model=body.model or MODEL,
         choices=[Choice(message=Reply(content=reply(verdict)), finish_reason="content_filter" if blocked else "stop")],
+        usage=_usage(caller, verdict),
         verdict=verdict,
     )
-    return StreamingResponse(_events(response), media_type="text/event-stream") if body.stream else response
+    if not body.stream:
+        return response
+    with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+    return StreamingResponse(_events(response, with_usage), media_type="text/event-stream")
 
 
-def _events(response: ChatResponse) -> Iterator[str]:
-    """Server-sent events as OpenAI's clients read them; the last chunk has the verdict."""
+def _usage(caller: Caller, verdict: Verdict) -> Usage:
+    prompt, completion = tokens(caller, verdict)
+    return Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
+
+
+def _events(response: ChatResponse, with_usage: bool) -> Iterator[str]:
+    """Server-sent events as OpenAI's clients read them; the chunk with the `finish_reason` has the verdict."""
     choice = response.choices[0]
     verdict = response.verdict.model_dump(mode="json")
     steps: list[tuple[dict[str, str], str | None, dict[str, Any]]] = [
@@ -105,10 +119,17 @@ def _events(response: ChatResponse) -> Iterator[str]:
         ({"content": choice.message.content}, None, {}),
         ({}, choice.finish_reason, {"verdict": verdict}),
     ]
+    no_usage = {"usage": None} if with_usage else {}
     for delta, finish_reason, extra in steps:
-        chunk = {
-            "id": response.id, "object": "chat.completion.chunk", "created": response.created, "model": response.model,
-            "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}], **extra,
-        }  # fmt: skip
-        yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
+        choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]
+        yield _chunk(response, choices=choices, **no_usage, **extra)
+    if with_usage:
+        yield _chunk(response, choices=[], usage=response.usage.model_dump())
     yield "data: [DONE]\n\n"
+
+
+def _chunk(response: ChatResponse, **fields: Any) -> str:
+    shared = {
+        "id": response.id, "object": "chat.completion.chunk", "created": response.created, "model": response.model,
+    }  # fmt: skip
+    return f"data: {json.dumps(shared | fields, ensure_ascii=False)}\n\n"

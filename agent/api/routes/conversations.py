@@ -31,12 +31,26 @@ async def judge_in(
     """
     if conversation is None:
         return await caller.judge(turns, locale, detector, param)
-    kept, tenant = caller.store.conversations, caller.tenant.name
-    earlier = await asyncio.to_thread(kept.turns, tenant, conversation)
+    earlier = await turns_kept(caller, conversation)
     verdict = await caller.judge([*earlier, *turns], locale, detector, param)
-    answer = ChatMessage(role="assistant", content=reply(verdict))
-    await asyncio.to_thread(kept.add, tenant, conversation, [*turns, answer])
+    await keep(caller, conversation, turns, verdict)
     return verdict
+
+
+async def turns_kept(caller: Caller, conversation: str) -> list[ChatMessage]:
+    """The turns of a conversation of the caller, oldest first; empty if it does not exist."""
+    return await asyncio.to_thread(caller.store.conversations.turns, caller.tenant.name, conversation)
+
+
+async def keep(caller: Caller, conversation: str, turns: Sequence[ChatMessage], verdict: Verdict) -> None:
+    """Add turns, and the reply to them, to a conversation of the caller."""
+    answer = ChatMessage(role="assistant", content=reply(verdict))
+    await asyncio.to_thread(caller.store.conversations.add, caller.tenant.name, conversation, [*turns, answer])
+
+
+async def forget_turns(caller: Caller, conversation: str) -> int:
+    """Delete a conversation of the caller; returns how many turns it had."""
+    return await asyncio.to_thread(caller.store.conversations.forget, caller.tenant.name, conversation)
 
 
 def reply(verdict: Verdict) -> str:
@@ -46,10 +60,16 @@ def reply(verdict: Verdict) -> str:
     return verdict.safe_prompt or ""
 
 
+def tokens(caller: Caller, verdict: Verdict) -> tuple[int, int]:
+    """The tokens of the prompt that was judged, and those of the reply, by the encoder's tokenizer."""
+    count = caller.service.moderator.encoder.count_tokens
+    return count(verdict.prompt), count(reply(verdict))
+
+
 @router.delete("/v1/conversations/{conversation_id}")
 async def forget(caller: Anyone, conversation_id: ConversationId) -> dict[str, Any]:
     """Delete one of the caller's conversations."""
-    if not await asyncio.to_thread(caller.store.conversations.forget, caller.tenant.name, conversation_id):
+    if not await forget_turns(caller, conversation_id):
         message = f"The conversation {conversation_id!r} does not exist."
         raise ApiError(404, message, "not_found", "conversation_id")
     return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}

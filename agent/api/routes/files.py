@@ -16,7 +16,7 @@ from starlette.datastructures import UploadFile
 
 from agent.api.access import Asker, Caller
 from agent.api.errors import ApiError
-from agent.api.fields import Id
+from agent.api.fields import FromOpenAI, Id, Text, refuse_unsupported
 from agent.store.batch_lines import printable, read_lines
 from agent.store.database import utc
 from agent.store.files import BulkError, FileRow, Purpose
@@ -25,13 +25,14 @@ from propriety.verdict import Strict
 router = APIRouter()
 
 PATH = "/v1/files"
+NO_EXPIRY = "files are kept until you delete them, or for as long as the operator keeps decisions"
 STATUS = {"invalid_file": 400, "not_found": 404, "file_in_use": 409, "storage_full": 413, "too_many_waiting": 429}
 
 
-class Upload(Strict):
+class Upload(FromOpenAI):
     """The form's fields."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="ignore", strict=False)
 
     purpose: Literal["batch"]
     file: UploadFile
@@ -42,6 +43,14 @@ class Paging(Strict):
 
     after: Id | None = Field(default=None, description="`last_id` of the previous page.")
     limit: int = Field(default=20, ge=1, le=100)
+
+
+class FilePaging(Paging):
+    """OpenAI's parameters for a list of files."""
+
+    limit: int = Field(default=20, ge=1, le=10_000)
+    order: Literal["asc", "desc"] = Field(default="desc", description="By age: `desc` lists the newest first.")
+    purpose: Annotated[Text, Field(max_length=64)] | None = Field(default=None, description="Only files with it.")
 
 
 class Listed(Strict):
@@ -65,7 +74,7 @@ Item = TypeVar("Item", bound=Listed)
 
 
 class Page(Strict, Generic[Item]):
-    """Newest first; `after=last_id` gives the next page."""
+    """Newest first, unless another order was requested; `after=last_id` gives the next page."""
 
     object: Literal["list"] = "list"
     data: list[Item]
@@ -116,6 +125,8 @@ async def upload(caller: Asker, request: Request) -> File:
 async def _receive(caller: Caller, request: Request) -> FileRow:
     async with request.form(max_files=1, max_fields=10) as form:
         fields = dict(form)
+        expiry = {"expires_after": any(name.startswith("expires_after") for name in fields)}
+        refuse_unsupported(expiry, NO_EXPIRY)
         try:
             upload = Upload.model_validate(fields)
         except ValidationError as error:
@@ -130,10 +141,16 @@ async def _receive(caller: Caller, request: Request) -> FileRow:
 
 
 @router.get(PATH)
-async def files(caller: Asker, paging: Annotated[Paging, Query()]) -> Page[File]:
-    """The caller's files, newest first."""
-    listed = caller.store.files.listed
-    found = await asyncio.to_thread(listed, caller.tenant.name, paging.after, paging.limit + 1)
+async def files(caller: Asker, paging: Annotated[FilePaging, Query()]) -> Page[File]:
+    """The caller's files, by age."""
+    found = await asyncio.to_thread(
+        caller.store.files.listed,
+        caller.tenant.name,
+        paging.after,
+        paging.limit + 1,
+        purpose=paging.purpose,
+        oldest_first=paging.order == "asc",
+    )
     return Page(**page([_file(row) for row in found], paging.limit))
 
 

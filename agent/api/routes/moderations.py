@@ -5,21 +5,23 @@ from __future__ import annotations
 from uuid import uuid4
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from agent.api.access import Asker
 from agent.api.fields import (
     MODEL,
+    OPENAI_MODERATION,
     Asking,
-    ImagePart,
     Input,
     LocaleHeader,
+    OtherPart,
+    RefusalPart,
     TextPart,
     detector_of,
     text_of,
 )
 from agent.concurrency import map_in_order
-from propriety.verdict import Action, Category, ChatMessage, Detector, Strict, Verdict
+from propriety.verdict import Action, Category, ChatMessage, Strict, Verdict
 
 router = APIRouter()
 
@@ -47,11 +49,10 @@ OPENAI_NAMES: dict[Category, tuple[str, ...]] = {
     Category.EXTREMISM: ("hate",),
 }
 
-# Names that OpenAI's client and examples send; they mean `propriety`, so that both run unchanged.
-ALIASES = {"omni-moderation-latest", "omni-moderation-2024-09-26", "text-moderation-latest", "text-moderation-stable"}
-
 
 class ModerationRequest(Asking):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"input": "a tree on a hill", "locale": "fr-FR"}]})
+
     input: Input
 
 
@@ -79,7 +80,7 @@ async def moderations(caller: Asker, body: ModerationRequest, header: LocaleHead
     (`decision.status` is `error`), so that a client that reads nothing else is safe.
     """
     texts = _texts(body.input)
-    detector: Detector | None = None if body.model in ALIASES else detector_of(body.model)
+    detector = detector_of(body.model, OPENAI_MODERATION)
     locale = header if body.locale is None else body.locale
     prompts = [([ChatMessage(role="user", content=text)], param) for param, text in texts]
     for messages, param in prompts:
@@ -91,7 +92,7 @@ async def moderations(caller: Asker, body: ModerationRequest, header: LocaleHead
     )
 
 
-def _texts(content: str | list[str] | list[TextPart | ImagePart]) -> list[tuple[str, str]]:
+def _texts(content: str | list[str] | list[TextPart | RefusalPart | OtherPart]) -> list[tuple[str, str]]:
     if isinstance(content, list):
         strings = [item for item in content if isinstance(item, str)]
         if strings:

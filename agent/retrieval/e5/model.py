@@ -66,11 +66,19 @@ class E5:
         """The pieces of each text, at least one."""
         weights, longest = self._weights, self._weights.longest - 2
         for number, text in enumerate(texts):
-            plain = re.sub(" {2,}", " ", (PREFIX + text).translate(weights.characters))
-            tokens: list[int] = self._cutter.encode("▁" + plain.replace(" ", "▁"))
+            tokens = self._tokens(PREFIX + text)
             for start in range(0, len(tokens), longest):
                 part = tokens[start : start + longest]
                 yield Piece(number, [weights.first, *part, weights.last], len(part) / len(tokens))
+
+    def count_tokens(self, text: str) -> int:
+        """The tokens of a text, without its prefix."""
+        return len(self._tokens(text)) if text else 0
+
+    def _tokens(self, text: str) -> list[int]:
+        plain = re.sub(" {2,}", " ", text.translate(self._weights.characters))
+        tokens: list[int] = self._cutter.encode("▁" + plain.replace(" ", "▁"))
+        return tokens
 
     def _means(self, run: Sequence[Piece]) -> Floats:
         lengths = np.array([len(piece.tokens) for piece in run])

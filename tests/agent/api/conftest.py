@@ -55,10 +55,15 @@ class NoExemplars:
         pass
 
 
+class WordCounter:
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+
 class WordModerator:
     """Rewrites `wine`, blocks `gun`, raises an error on `crash`, fails closed on `outage`, and allows the rest."""
 
-    exemplars, model = NoExemplars(), None
+    exemplars, model, encoder = NoExemplars(), None, WordCounter()
 
     def __init__(self, generator_url: str, data_dir: Path) -> None:
         self.settings = Settings(generator_url=generator_url, data_dir=data_dir, database_url=None)
@@ -147,7 +152,7 @@ def worker(serve: Serve) -> Iterator[str]:
     """Stands in for the drawing worker; its pictures are their seeds.
 
     A word of the prompt decides: it fails on `smudge`, is busy on `crowd`, returns an invalid response on `stranger`
-    and `short`, blocks the first picture on `shady`, and blocks all on `dark`.
+    and `short`, blocks the first picture on `shady`, and blocks all on `dark`. It draws no `stamp` wider than 128.
     """
     app = FastAPI()
 
@@ -159,6 +164,9 @@ def worker(serve: Serve) -> Iterator[str]:
         if "crowd" in order["prompt"]:
             error = {"message": "64 pictures wait already.", "param": None, "type": "busy"}
             return JSONResponse({"error": error}, 429, {"Retry-After": "20"})
+        if "stamp" in order["prompt"] and (order["width"] or 64) > 128:
+            error = {"message": "The model's own size is 64x64.", "param": "width", "type": "cannot_draw"}
+            return JSONResponse({"error": error}, 422)
         if "stranger" in order["prompt"]:
             return {"hello": "world"}
         knobs = {key: order[key] for key in ("wxi", "tau_gc")} | {"prompt": order["safe_prompt"] or order["prompt"]}

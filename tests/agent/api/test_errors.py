@@ -10,9 +10,14 @@ import pytest
 from agent.api import errors
 from agent.api.errors import MAX_BODY
 
-MODERATIONS, CHAT, IMAGES = "/v1/moderations", "/v1/chat/completions", "/v1/images/generations"
+MODERATIONS, CHAT, RESPONSES, IMAGES = (
+    "/v1/moderations", "/v1/chat/completions", "/v1/responses", "/v1/images/generations",
+)  # fmt: skip
 TREE = [{"role": "user", "content": "a tree"}]
-GOOD = {MODERATIONS: {"input": "a tree"}, CHAT: {"messages": TREE}, IMAGES: {"prompt": "a tree"}}
+GOOD = {
+    MODERATIONS: {"input": "a tree"}, CHAT: {"messages": TREE}, RESPONSES: {"input": "a tree"},
+    IMAGES: {"prompt": "a tree"},
+}  # fmt: skip
 JSON = {"content-type": "application/json"}
 
 every_route = pytest.mark.parametrize("path", GOOD)
@@ -51,8 +56,9 @@ def refusal(answer: httpx.Response) -> dict[str, object]:
         (MODERATIONS, {"input": [{"type": "sound"}]}, "input[0]"),
         (MODERATIONS, {"input": "x" * 100_000}, "input"),
         (MODERATIONS, {"input": "a \ud800 tree"}, "input"),
-        (MODERATIONS, {"input": "a tree", "colour": "red"}, "colour"),
-        (MODERATIONS, {"input": "a tree", "\ud800": 1}, None),
+        (MODERATIONS, {"input": "a tree", "locales": "de"}, "locales"),
+        (MODERATIONS, {"input": "a tree", "conversation_id": "one"}, "conversation_id"),
+        (MODERATIONS, {"input": "a tree", "model": "omni-moderation-\ud800"}, "model"),
         (MODERATIONS, {"input": "a tree", "locale": "xx"}, "locale"),
         (MODERATIONS, {"input": "a tree", "locale": 5}, "locale"),
         (MODERATIONS, {"input": "a tree", "locale": "\ud800"}, "locale"),
@@ -61,7 +67,12 @@ def refusal(answer: httpx.Response) -> dict[str, object]:
         (CHAT, {}, "messages"),
         (CHAT, {"messages": []}, "messages"),
         (CHAT, {"messages": "a tree"}, "messages"),
-        (CHAT, {"messages": [{"role": "tool", "content": "a tree"}]}, "messages[0].role"),
+        (CHAT, {"messages": [{"role": "robot", "content": "a tree"}]}, "messages[0].role"),
+        (CHAT, {"messages": [{"role": "system", "content": None}, *TREE]}, "messages[0].content"),
+        (CHAT, {"messages": [{"role": "assistant", "content": None}]}, "messages"),
+        (CHAT, {"messages": [{"role": "tool", "content": "a\x00tree"}]}, "messages[0].content"),
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages[0].content[0]"),
+        (CHAT, {"messages": [{"role": "assistant", "refusal": "no \ud800"}, *TREE]}, "messages[0].refusal"),
         (CHAT, {"messages": [{"role": "user"}]}, "messages[0].content"),
         (CHAT, {"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
         (CHAT, {"messages": [{"role": "user", "content": ["a"]}]}, "messages[0].content[0]"),
@@ -78,7 +89,33 @@ def refusal(answer: httpx.Response) -> dict[str, object]:
         (CHAT, {"messages": TREE, "temperature": "hot"}, "temperature"),
         (CHAT, {"messages": TREE, "temperature": float("nan")}, "temperature"),
         (CHAT, {"messages": TREE, "temperature": float("inf")}, "temperature"),
-        (CHAT, {"messages": TREE, "size": "64x64"}, "size"),
+        (
+            CHAT,
+            {"messages": TREE, "stream": True, "stream_options": {"include_usage": 1}},
+            "stream_options.include_usage",
+        ),
+        (CHAT, {"messages": TREE, "conversationId": "one"}, "conversationId"),
+        (RESPONSES, {}, "input"),
+        (RESPONSES, {"input": None}, "input"),
+        (RESPONSES, {"input": 5}, "input"),
+        (RESPONSES, {"input": ""}, "input"),
+        (RESPONSES, {"input": []}, "input"),
+        (RESPONSES, {"input": ["a tree"]}, "input[0]"),
+        (RESPONSES, {"input": [{"role": "robot", "content": "a tree"}]}, "input[0].role"),
+        (RESPONSES, {"input": [{"content": "a tree"}]}, "input[0].role"),
+        (RESPONSES, {"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].role"),
+        (RESPONSES, {"input": [{"role": "user"}]}, "input[0].content"),
+        (RESPONSES, {"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content[0]"),
+        (RESPONSES, {"input": [{"type": "function_call_output", "output": {"a": 1}}]}, "input[0].output"),
+        (RESPONSES, {"input": "a tree", "instructions": 5}, "instructions"),
+        (RESPONSES, {"input": "a tree", "metadata": {"k": "\ud800"}}, "metadata.k"),
+        (RESPONSES, {"input": "a tree", "background": True}, "background"),
+        (RESPONSES, {"input": "a tree", "prompt": {"id": "pmpt_1"}}, "prompt"),
+        (RESPONSES, {"input": "a tree", "model": "gpt-9"}, "model"),
+        (RESPONSES, {"input": "a tree", "conversation": "a b"}, "conversation"),
+        (RESPONSES, {"input": "a tree", "conversation_id": "one"}, "conversation_id"),
+        (RESPONSES, {"input": "a tree", "previous_response_id": "resp_none"}, "previous_response_id"),
+        (RESPONSES, {"input": "a tree", "previous_response_id": "r", "conversation": "c"}, "previous_response_id"),
         (IMAGES, {}, "prompt"),
         (IMAGES, {"prompt": ["a tree"]}, "prompt"),
         (IMAGES, {"prompt": ""}, "prompt"),
@@ -86,7 +123,7 @@ def refusal(answer: httpx.Response) -> dict[str, object]:
         (IMAGES, {"prompt": "a \ud800 tree"}, "prompt"),
         (IMAGES, {"prompt": "a\x1b[31m tree"}, "prompt"),
         (IMAGES, {"prompt": "a tree", "locale": "not a locale!"}, "locale"),
-        (IMAGES, {"prompt": "a tree", "model": "gpt-image-1"}, "model"),
+        (IMAGES, {"prompt": "a tree", "model": "gpt-4o"}, "model"),
         (IMAGES, {"prompt": "a tree", "n": float("nan")}, "n"),
         (IMAGES, {"prompt": "a tree", "n": -1}, "n"),
         (IMAGES, {"prompt": "a tree", "n": 10**30}, "n"),
@@ -104,7 +141,10 @@ def refusal(answer: httpx.Response) -> dict[str, object]:
         (IMAGES, {"prompt": "a tree", "seed": 2**32 - 1, "n": 2}, "seed"),
         (IMAGES, {"prompt": "a tree", "n": "2"}, "n"),
         (IMAGES, {"prompt": "a tree", "n": True}, "n"),
-        (IMAGES, {"prompt": "a tree", "response_format": "url"}, "response_format"),
+        (IMAGES, {"prompt": "a tree", "response_format": "path"}, "response_format"),
+        (IMAGES, {"prompt": "a tree", "stream": True}, "stream"),
+        (IMAGES, {"prompt": "a tree", "output_format": "svg"}, "output_format"),
+        (IMAGES, {"prompt": "a tree", "background": "transparent"}, "background"),
     ],
 )
 def test_invalid_input_returns_a_4xx_that_names_the_field(web, path, body, param):
@@ -202,7 +242,7 @@ def test_an_invalid_locale_header_is_refused(web, path, locale):
 @every_route
 @pytest.mark.parametrize("promised", [0, 1000], ids=["without reading", "before the body is whole"])
 def test_the_server_survives_a_client_that_hangs_up(web, path, promised):
-    body = json.dumps(GOOD[path] | ({"stream": True} if path == CHAT else {})).encode()
+    body = json.dumps(GOOD[path] | ({"stream": True} if path in (CHAT, RESPONSES) else {})).encode()
     head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     address, port = re.findall(r"[\w.]+", str(web.base_url))[-2:]
     with socket.create_connection((address, int(port))) as connection:
@@ -211,10 +251,11 @@ def test_the_server_survives_a_client_that_hangs_up(web, path, promised):
     assert web.post(path, json=GOOD[path]).status_code == 200
 
 
-def test_the_server_survives_a_client_that_leaves_a_stream(web):
-    with web.stream("POST", CHAT, json={"messages": TREE, "stream": True}) as answer:
-        assert next(answer.iter_lines()).startswith("data: ")
-    assert web.post(CHAT, json=GOOD[CHAT]).status_code == 200
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+def test_the_server_survives_a_client_that_leaves_a_stream(web, path):
+    with web.stream("POST", path, json={**GOOD[path], "stream": True}) as answer:
+        assert next(answer.iter_lines())
+    assert web.post(path, json=GOOD[path]).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -222,6 +263,7 @@ def test_the_server_survives_a_client_that_leaves_a_stream(web):
     [
         (MODERATIONS, {"input": "crash"}),
         (CHAT, {"messages": [{"role": "user", "content": "crash"}], "stream": True}),
+        (RESPONSES, {"input": "crash", "stream": True}),
         (IMAGES, {"prompt": "crash"}),
     ],
 )

@@ -222,7 +222,8 @@ def test_batches_are_listed_newest_first_page_by_page(client):
     [
         ({"endpoint": "/v1/reviews"}, "endpoint"), ({"completion_window": "1h"}, "completion_window"),
         ({"input_file_id": 5}, "input_file_id"), ({"metadata": {"k": 5}}, "metadata.k"),
-        ({"metadata": {str(number): "" for number in range(17)}}, "metadata"), ({"colour": "red"}, "colour"),
+        ({"metadata": {str(number): "" for number in range(17)}}, "metadata"),
+        ({"output_expires_after": {"anchor": "created_at", "seconds": 3600}}, "output_expires_after"),
         ({"input_file_id": "\0"}, "input_file_id"), ({"metadata": {"k": "\ud800"}}, "metadata.k"),
     ],
 )  # fmt: skip
