@@ -191,7 +191,8 @@ def refuse_unsupported(fields: Mapping[str, Any], reason: str) -> None:
     """
     named = [name for name, value in fields.items() if value]
     if named:
-        message = f"Remove {' and '.join(named)}: {reason}."
+        *others, last = named
+        message = f"Remove {', '.join(others)}{' and ' * bool(others)}{last}: {reason}."
         raise ApiError(400, message, "unsupported_parameter", named[0])
 
 

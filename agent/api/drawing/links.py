@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import time
+from collections.abc import Callable
 
 from cachetools import TTLCache
 
@@ -13,8 +15,9 @@ LINK_S, MAX_BYTES = 600, 256 << 20
 class Links:
     """Pictures by the token in their link; the oldest make room for new ones. Used within one event loop."""
 
-    def __init__(self) -> None:
-        self._kept: TTLCache[str, bytes] = TTLCache(MAX_BYTES, LINK_S, getsizeof=len)
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives the seconds by which pictures are kept."""
+        self._kept: TTLCache[str, bytes] = TTLCache(MAX_BYTES, LINK_S, clock, len)
 
     def add(self, image: bytes) -> str:
         """Keep a picture; returns its token, 256 random bits, since whoever has the link sees the picture."""

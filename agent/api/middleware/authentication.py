@@ -19,7 +19,7 @@ from agent.store.database import AWAY
 from agent.store.tenants import ANYONE, HINT, Tenant
 
 # Open to everybody: health, the documentation, and pictures, whose links are secrets themselves.
-PUBLIC = re.compile(rf"/(healthz|readyz|openapi\.json|docs(/[^/]*)?)|{LINK_PATH}[^/]*")
+PUBLIC = re.compile(rf"/(healthz|readyz|openapi\.json|docs(/[^/]*)?)|{LINK_PATH}[^/]+")
 HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::\d*)?")  # the header's name or address, and port
 
 _lookups = ThreadPoolExecutor(8, thread_name_prefix="keys")  # separate, since encoding fills the default executor

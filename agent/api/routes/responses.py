@@ -101,7 +101,7 @@ class OutputTokensDetails(Strict):
     reasoning_tokens: int = 0
 
 
-class Usage(Strict):
+class ResponseUsage(Strict):
     """Counted by the encoder's tokenizer."""
 
     input_tokens: int = Field(description="Of the prompt that was judged, which the turns are composed into.")
@@ -135,7 +135,7 @@ class Response(Strict):
     conversation: InConversation | None
     previous_response_id: str | None
     store: bool
-    usage: Usage
+    usage: ResponseUsage
     verdict: Verdict
 
 
@@ -231,7 +231,7 @@ def _response(caller: Caller, body: ResponseRequest, verdict: Verdict, name: str
         conversation=None if conversation is None else InConversation(id=conversation),
         previous_response_id=body.previous_response_id,
         store=body.store is not False,
-        usage=Usage(input_tokens=read, output_tokens=written, total_tokens=read + written),
+        usage=ResponseUsage(input_tokens=read, output_tokens=written, total_tokens=read + written),
         verdict=verdict,
     )
 

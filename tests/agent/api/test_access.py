@@ -61,6 +61,8 @@ def test_without_a_valid_key_every_route_but_health_returns_401_in_openai_s_shap
         ("POST", "/v1/moderations"), ("POST", "/v1/chat/completions"), ("POST", "/v1/images/generations"),
         ("GET", "/v1/policies"), ("GET", "/v1/policies/de-DE"), ("GET", "/v1/verdicts/v-1"), ("POST", "/v1/files"),
         ("GET", "/v1/files/f/content"), ("DELETE", "/v1/files/f"), ("POST", "/v1/batches"), ("GET", "/v1/batches"),
+        ("POST", "/v1/responses"), ("DELETE", "/v1/responses/r"), ("GET", "/v1/models"), ("GET", "/v1/models/m"),
+        ("GET", "/v1/picturesque"), ("GET", "/docs/a/b"), ("GET", "/v1/pictures/"), ("GET", "/v1/pictures/a/b.png"),
     ):  # fmt: skip
         body = {"input": "a tree", "prompt": "a tree", "messages": []}
         answer = httpx.request(method, keyed + path, headers=header, json=body)
@@ -77,8 +79,10 @@ def test_a_key_opens_the_routes_of_its_scopes_and_a_403_names_the_missing_scope(
     assert drawing.images.generate(prompt="a tree").data
     with pytest.raises(openai.PermissionDeniedError, match="scope 'draw'"):
         moderating.images.generate(prompt="a tree")
-    with pytest.raises(openai.PermissionDeniedError, match="scope 'moderate'"):
-        drawing.moderations.create(input="a tree")
+    for refused in (drawing.moderations.create, drawing.responses.create):
+        with pytest.raises(openai.PermissionDeniedError, match="scope 'moderate'"):
+            refused(input="a tree")
+    assert drawing.models.list().data
 
 
 def test_a_locale_outside_the_terms_is_refused_however_it_is_written(client):
@@ -133,6 +137,8 @@ def test_the_model_name_cannot_choose_a_milder_detector_than_the_policy_s(client
     assert (refused.value.code, refused.value.param) == ("detector_not_allowed", "model")
     bound.moderations.create(input="a tree", model="omni-moderation-latest")
     assert moderator.calls[-1][2] is Detector.LLM
+    free.images.generate(prompt="a tree", model="gpt-image-1")
+    assert moderator.calls[-1][2] is moderator.policies["en-US"].detector
     bound.moderations.create(input="a tree", model="propriety-llm")
     with pytest.raises(openai.PermissionDeniedError):
         bound.chat.completions.create(model="propriety-nearest", messages=[{"role": "user", "content": "a tree"}])

@@ -12,7 +12,8 @@ LONG, TIMEOUT_S = "x" * 10_000, 60
 NAMES = {"nul": "\0", "nul within": "a\0b", "lone surrogate": "\ud800", "long": LONG}
 PATHS = (
     ("GET", "/v1/verdicts/{}"), ("POST", "/v1/reviews/{}"), ("GET", "/v1/reviews?before={}"),
-    ("GET", "/v1/policies/{}"), ("DELETE", "/v1/conversations/{}"),
+    ("GET", "/v1/policies/{}"), ("DELETE", "/v1/conversations/{}"), ("DELETE", "/v1/responses/{}"),
+    ("GET", "/v1/models/{}"), ("GET", "/v1/pictures/{}.png"),
     ("GET", "/v1/files/{}"), ("GET", "/v1/files/{}/content"), ("DELETE", "/v1/files/{}"), ("GET", "/v1/files?after={}"),
     ("GET", "/v1/batches/{}"), ("POST", "/v1/batches/{}/cancel"), ("GET", "/v1/batches?after={}"),
 )  # fmt: skip
@@ -50,14 +51,19 @@ def test_an_invalid_name_in_a_url_is_refused(client: httpx.Client, name: str) ->
         check_that_it_is_refused(client, method, path.format(name), REVIEW if method == "POST" else None)
     if name != "%ED%A0%80":  # servers turn invalid UTF-8 into a name that nobody has
         check_that_it_is_refused(client, "GET", f"/v1/reviews?tenant={name}")
+        check_that_it_is_refused(client, "GET", f"/v1/files?purpose={name}")
 
 
 def bodies(name: str, verdict: str, file: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path, body in ((ENDPOINT, TREE), ("/v1/chat/completions", {"messages": [USER]})):
+    for path, body in ((ENDPOINT, TREE), ("/v1/chat/completions", {"messages": [USER]}), ("/v1/responses", TREE)):
         yield path, body | {"locale": name}
         yield path, body | {"model": name}
     yield "/v1/chat/completions", {"messages": [USER], "conversation_id": name}
-    for role in ("system", "assistant", "user"):  # stored as turns, whether drawn or not
+    for field in ("conversation", "previous_response_id", "instructions"):
+        yield "/v1/responses", {"input": "a tree on a hill", field: name}
+    yield "/v1/responses", {"input": "a tree on a hill", "conversation": {"id": name}}
+    yield "/v1/responses", {"input": name}
+    for role in ("system", "assistant", "user", "tool"):  # stored as turns, whether drawn or not
         turn = {"role": role, "content": name}
         yield "/v1/chat/completions", {"messages": [turn, USER], "conversation_id": "kept"}
     yield f"/v1/reviews/{verdict}", REVIEW | {"reason": name}
