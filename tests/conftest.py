@@ -40,9 +40,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fails a skipped test if CI is set: a test skipped there never runs."""
+    """Fails a skipped test if CI is set, since a test skipped there never runs, unless it is declared inapplicable."""
     report = yield
-    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+    inapplicable = [reason for mark in item.iter_markers("inapplicable") for reason in mark.args]
+    declared = any(reason in str(report.longrepr) for reason in inapplicable)
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail") and not declared:
         report.outcome = "failed"
         report.longrepr = f"skipped, which is a failure if CI is set: {report.longrepr}"
     return report

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Callable, Iterator
 
+import httpx
 import openai
 import pytest
 from PIL import Image
@@ -54,8 +55,17 @@ def test_any_text_is_drawn(drawing_client, prompt):
 
 def test_a_size_that_the_model_cannot_draw_returns_400_and_names_the_field(drawing_client):
     with pytest.raises(openai.BadRequestError, match="own size is 64x64") as refused:
-        drawing_client.images.generate(prompt="a tree", size="1024x1024")
+        drawing_client.images.generate(prompt="a tree", size="1536x1024")
     assert (refused.value.code, refused.value.param) == ("generator_refused", "size")
+
+
+def test_a_program_written_for_openai_gets_a_picture_of_the_model_s_own_size(drawing_client):
+    answer = drawing_client.images.generate(
+        model="gpt-image-1", prompt="a tree", size="1024x1024", response_format="url", extra_body={"seed": 1}
+    )
+    assert (answer.drawing[0]["width"], answer.drawing[0]["height"]) == (64, 64)
+    assert "cannot draw 1024x1024" in answer.drawing[0]["notes"][0]
+    assert Image.open(io.BytesIO(httpx.get(answer.data[0].url).content)).size == (64, 64)
 
 
 def test_a_worker_without_a_model_is_unavailable_and_the_log_says_why(serve, word_moderator, tmp_path, caplog):

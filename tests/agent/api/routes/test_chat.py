@@ -166,7 +166,8 @@ def test_fields_for_which_there_is_no_use_have_no_effect(client):
         max_completion_tokens=1, stop=["a"], logprobs=True, top_logprobs=2, logit_bias={"5": 1}, tool_choice="auto",
         tools=[{"type": "function", "function": {"name": "look", "parameters": {}}}], parallel_tool_calls=False,
         reasoning_effort="low", service_tier="auto", store=True, metadata={"k": "v"}, verbosity="low",
-        modalities=["text"], prompt_cache_key="k", safety_identifier="s", user="u", prediction={"type": "content", "content": "a"},
+        modalities=["text"], prompt_cache_key="k", safety_identifier="s", user="u",
+        prediction={"type": "content", "content": "a"},
         response_format={"type": "text"}, web_search_options={}, extra_body={"a_field_of_tomorrow": {"x": [1]}},
     )  # fmt: skip
     assert answer.choices[0].message.content == "a glass of juice"
