@@ -7,6 +7,7 @@ JSON string: it is data, never instructions, and the answer can only be one of t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Sequence
@@ -15,7 +16,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from agent.concurrency import together
 from agent.judge.client import ChatModel, Message
 from agent.judge.errors import LLMUnavailableError
 from agent.policy.model import Policy, Rule
@@ -50,8 +50,17 @@ async def judge(model: ChatModel, policy: Policy, rules: Sequence[Rule], prompt:
     Raises:
         LLMUnavailableError: the LLM cannot be reached, or its answer is invalid.
     """
-    probabilities = await together(_ask(model, conversation(policy, rule), prompt) for rule in rules)
+    # One question may be testing whether an LLM that hung responds again, so a failure must not cancel the others.
+    questions = (_ask(model, conversation(policy, rule), prompt) for rule in rules)
+    results = await asyncio.gather(*questions, return_exceptions=True)
+    probabilities = [_answered(result) for result in results]
     return {rule.id: probability for rule, probability in zip(rules, probabilities, strict=True)}
+
+
+def _answered(result: float | BaseException) -> float:
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def conversation(policy: Policy, rule: Rule) -> list[Message]:
