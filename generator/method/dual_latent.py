@@ -15,11 +15,13 @@ lets the pipeline guide the original's rows too, and steps them with a copy of t
         image = pipe("a woman holding a wine glass", num_inference_steps=25).images[0]
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from inspect import signature
 from typing import Any, get_args
 
 from generator.method.branches import Branches
+from generator.method.conditions import SafePrompt, check_safe_prompt
 from generator.method.families import family_of
 from generator.method.parallel import ParallelBranches
 from generator.method.schedule import Schedule, UnsupportedPipelineError, check_sampler, in_unit
@@ -31,9 +33,9 @@ VARIANTS: dict[Variant, type[Branches]] = {"coupled": Branches, "parallel": Para
 @contextmanager
 def dual_latent(
     pipe: Any,
-    safe_prompt: str | Sequence[str] | Mapping[str, Any],
-    wxi: float | Sequence[float],
-    tau_gc: float | Sequence[float],
+    safe_prompt: SafePrompt,
+    wxi: float | Iterable[float],
+    tau_gc: float | Iterable[float],
     variant: Variant = "coupled",
     schedule: Schedule = "constant",
 ) -> Iterator[None]:
@@ -67,6 +69,7 @@ def dual_latent(
     if "encode_prompt" in vars(pipe):
         raise ValueError("encode_prompt of this pipeline is already replaced; is this dual_latent inside another?")
     check_sampler(pipe.scheduler)
+    check_safe_prompt(safe_prompt, signature(pipe.encode_prompt))
     knobs = in_unit(wxi, "wxi"), in_unit(tau_gc, "tau_gc")
     branches = VARIANTS[variant](pipe, family, safe_prompt, *knobs, schedule)
     with ExitStack() as stack:

@@ -1,7 +1,7 @@
 """The supported pipelines: where each keeps its text conditions, and how it guides."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch import Tensor
@@ -23,70 +23,128 @@ def _loop_timestep(pipe: Any, call: Mapping[str, Any]) -> Tensor:
     return timestep
 
 
+def _rescales(pipe: Any) -> bool:
+    return bool(getattr(pipe, "guidance_rescale", 0.0))
+
+
+def _paths(*names: str) -> frozenset[Path]:
+    """Paths from dotted names."""
+    return frozenset(tuple(name.split(".")) for name in names)
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """One kind of pipeline, as data.
 
     conditions: path of a text condition in the denoiser's arguments -> its index in encode_prompt's result.
+    rows: paths of the denoiser's other tensors, or sequences of tensors, with one row per sample.
+    shared: paths of tensors that all rows share, or that a conditioner made for all rows.
+    row_lists: paths of lists with one item per row.
     guidance: where the unconditional rows are: before the conditional ones, behind them, or in a second call per step.
+    nonlinear: whether the pipeline's guidance, as it is set, is not linear in the predictions.
     timestep: gets the sampler's timestep from the pipeline and the denoiser's arguments.
     denoisers: the networks that predict; conditioners: networks that run before them on the same rows.
-    shared: arguments shared by all rows of a call; row_lists: arguments that are lists with an item per row.
     ragged: the first condition is as long as the prompt, and the second is its mask, or None.
+    fixed_rows: the pipeline guides one row per image, whatever the denoiser returns.
     no_parallel: why the variant "parallel" is refused, if it is.
     """
 
-    conditions: Mapping[Path, int] = field(default_factory=lambda: {TEXT: 0})
+    conditions: Mapping[Path, int]
+    rows: frozenset[Path]
+    shared: frozenset[Path] = frozenset()
+    row_lists: frozenset[Path] = frozenset()
     guidance: Literal["before", "behind", "second call"] = "before"
+    nonlinear: Callable[[Any], bool] = lambda pipe: False
     timestep: Callable[[Any, Mapping[str, Any]], Tensor] = _own_timestep
     denoisers: tuple[str, ...] = ("transformer",)
     conditioners: tuple[str, ...] = ()
-    shared: frozenset[str] = frozenset()
-    row_lists: frozenset[str] = frozenset()
     ragged: bool = False
+    fixed_rows: bool = False
     no_parallel: str | None = None
 
 
+SD = Family(
+    {TEXT: 0},
+    _paths("sample", "timestep", "timestep_cond", "added_cond_kwargs.image_embeds"),
+    shared=_paths("cross_attention_kwargs.ip_adapter_masks"),  # one per adapter
+    nonlinear=_rescales,
+    denoisers=("unet",),
+)
+SDXL = replace(
+    SD,
+    conditions={TEXT: 0, ("added_cond_kwargs", "text_embeds"): 2},
+    rows=SD.rows | _paths("added_cond_kwargs.time_ids"),
+)
 BLENDS = "its pipeline may paste the input picture into the latents between steps, but not into the original's latent"
-POOLED_XL = {TEXT: 0, ("added_cond_kwargs", "text_embeds"): 2}
-MASKED = {TEXT: 0, ("encoder_attention_mask",): 1}
-UNET = ("unet",)
-CONTROLNET = ("controlnet",)
+
+
+def _inpainting(family: Family) -> Family:
+    return replace(family, no_parallel=BLENDS)
+
+
+def _with_controlnet(family: Family) -> Family:
+    residuals = _paths("down_block_additional_residuals", "mid_block_additional_residual")
+    return replace(
+        family,
+        rows=family.rows | _paths("controlnet_cond"),
+        shared=family.shared | residuals,
+        conditioners=("controlnet",),
+    )
+
+
+PIXART = Family(
+    {TEXT: 0, ("encoder_attention_mask",): 1},
+    _paths("hidden_states", "timestep", "added_cond_kwargs.resolution", "added_cond_kwargs.aspect_ratio"),
+)
 
 FAMILIES: dict[str, Family] = {
-    "StableDiffusionPipeline": Family(denoisers=UNET),
-    "StableDiffusionImg2ImgPipeline": Family(denoisers=UNET),
-    "StableDiffusionInpaintPipeline": Family(denoisers=UNET, no_parallel=BLENDS),
-    "StableDiffusionControlNetPipeline": Family(denoisers=UNET, conditioners=CONTROLNET),
-    "AnimateDiffPipeline": Family(denoisers=UNET),
-    "StableDiffusionXLPipeline": Family(POOLED_XL, denoisers=UNET),
-    "StableDiffusionXLImg2ImgPipeline": Family(POOLED_XL, denoisers=UNET),
-    "StableDiffusionXLInpaintPipeline": Family(POOLED_XL, denoisers=UNET, no_parallel=BLENDS),
-    "StableDiffusionXLControlNetPipeline": Family(POOLED_XL, denoisers=UNET, conditioners=CONTROLNET),
-    "StableDiffusion3Pipeline": Family({TEXT: 0, ("pooled_projections",): 2}),
-    "PixArtAlphaPipeline": Family(MASKED),
-    "PixArtSigmaPipeline": Family(MASKED),
+    "StableDiffusionPipeline": SD,
+    "StableDiffusionImg2ImgPipeline": SD,
+    "StableDiffusionInpaintPipeline": _inpainting(SD),
+    "StableDiffusionControlNetPipeline": _with_controlnet(SD),
+    "AnimateDiffPipeline": SD,
+    "StableDiffusionXLPipeline": SDXL,
+    "StableDiffusionXLImg2ImgPipeline": SDXL,
+    "StableDiffusionXLInpaintPipeline": _inpainting(SDXL),
+    "StableDiffusionXLControlNetPipeline": _with_controlnet(SDXL),
+    "StableDiffusion3Pipeline": Family({TEXT: 0, ("pooled_projections",): 2}, _paths("hidden_states", "timestep")),
+    "PixArtAlphaPipeline": PIXART,
+    "PixArtSigmaPipeline": PIXART,
     "SanaPipeline": Family(
-        MASKED, timestep=lambda pipe, call: call["timestep"] / pipe.transformer.config.timestep_scale
+        {TEXT: 0, ("encoder_attention_mask",): 1},
+        _paths("hidden_states", "timestep", "guidance"),
+        timestep=lambda pipe, call: call["timestep"] / pipe.transformer.config.timestep_scale,
     ),
     "FluxPipeline": Family(
         {TEXT: 0, ("pooled_projections",): 1},
+        _paths("hidden_states", "timestep", "guidance", "joint_attention_kwargs.ip_adapter_image_embeds"),
+        shared=_paths("txt_ids", "img_ids"),
         guidance="second call",
         timestep=_loop_timestep,
-        shared=frozenset({"txt_ids", "img_ids"}),
     ),
     "QwenImagePipeline": Family(
         {TEXT: 0, ("encoder_hidden_states_mask",): 1},
+        _paths("hidden_states", "timestep", "guidance"),
         guidance="second call",
+        nonlinear=lambda pipe: True,  # it rescales each guided prediction to the norm of the conditional one
         timestep=_loop_timestep,
         ragged=True,
     ),
-    "WanPipeline": Family(guidance="second call", timestep=_loop_timestep, denoisers=("transformer", "transformer_2")),
+    "WanPipeline": Family(
+        {TEXT: 0},
+        _paths("hidden_states", "timestep"),
+        guidance="second call",
+        timestep=_loop_timestep,
+        denoisers=("transformer", "transformer_2"),
+    ),
     "ZImagePipeline": Family(
         {("cap_feats",): 0},
+        _paths("t"),
+        row_lists=_paths("x"),
         guidance="behind",
+        nonlinear=lambda pipe: pipe.do_classifier_free_guidance and bool(pipe._cfg_normalization),
         timestep=lambda pipe, call: 1000 * (1 - call["t"]),
-        row_lists=frozenset({"x", "cap_feats"}),
+        fixed_rows=True,
         no_parallel="its loop guides a fixed number of rows, so it cannot guide the original's",
     ),
 }

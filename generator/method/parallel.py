@@ -1,26 +1,28 @@
 """Variant "parallel": the original branch has its own latent."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from generator.method.branches import Branches, DenoiserCall, PipelineCall
-from generator.method.rows import fuse, with_prediction
+from generator.method.branches import Branches
+from generator.method.calls import DenoiserCall, PipelineCall
+from generator.method.rows import fuse
 from generator.method.schedule import UnsupportedPipelineError
 
 
 class ParallelBranches(Branches):
     """Lets the pipeline guide the originals' rows along with its own, and steps them with a copy of its sampler.
 
-    The denoiser returns predictions for more images than the pipeline has latents. The pipeline's guidance works row by
-    row, so the sampler gets guided predictions for both branches. The stand-in for the sampler's step passes each
-    branch's rows to its own sampler, with the same noise, and fuses the latents.
+    The denoiser gets a second unconditional row for each original, and returns predictions for more images than the
+    pipeline has latents. The pipeline's guidance works row by row. The stand-in for the sampler's step passes each
+    branch's guided predictions to its own sampler, with the same noise, and fuses the latents.
     """
+
+    copies_unconditional = True
 
     def install(self, stack: ExitStack) -> None:
         """As for "coupled"; refuses what cannot be drawn in parallel.
@@ -32,30 +34,21 @@ class ParallelBranches(Branches):
             raise UnsupportedPipelineError(f"Variant 'parallel' is refused: {self.family.no_parallel}.")
         _check_history(self.pipe.scheduler)
         super().install(stack)
-        self.stack = stack
 
     def encode(self, *args: Any, **kwargs: Any) -> Any:
-        """As for "coupled", with a stand-in for the step of the sampler, which the caller may have changed by now."""
-        scheduler = self.pipe.scheduler
-        _check_history(scheduler)
+        """As for "coupled", with a new latent for the original branch."""
+        _check_history(self.pipe.scheduler)
         if getattr(self.pipe, "free_init_enabled", False):
             raise UnsupportedPipelineError("Variant 'parallel' is refused: FreeInit restarts with other latents.")
         self.twin: Any = None  # the original branch's sampler
         self.latent: Tensor | None = None  # the original branch's latents, one row per image
-        if "step" not in vars(scheduler):
-            scheduler.step = self._stand_in(scheduler)
-            self.stack.callback(delattr, scheduler, "step")
         return super().encode(*args, **kwargs)
 
-    def _copied(self, call: DenoiserCall) -> Tensor:
-        """The unconditional rows to copy for the originals: one each, in a call that has any."""
-        has_unconditional = call.total == 2 * call.images or not len(call.safe)
-        return call.active if has_unconditional else call.active[:0]
+    def _guides_apart(self) -> bool:
+        return True
 
-    def _append(
-        self, arguments: dict[str, Any], call: DenoiserCall, copied: Tensor, pipeline_call: PipelineCall
-    ) -> dict[str, Any]:
-        arguments = super()._append(arguments, call, copied, pipeline_call)
+    def _append(self, arguments: dict[str, Any], call: DenoiserCall, pipeline_call: PipelineCall) -> dict[str, Any]:
+        arguments = super()._append(arguments, call, pipeline_call)
         if self.latent is not None:
             name = next(iter(arguments))
             latent = self.latent[call.active]
@@ -67,36 +60,37 @@ class ParallelBranches(Branches):
             arguments[name] = sample
         return arguments
 
-    def fuse_original(self, _: Any, args: tuple[Any, ...], output: Any) -> Any:
-        """Runs after the denoiser: orders the rows as the pipeline's guidance expects, unconditional ones first."""
-        call = self.denoiser_call
-        if call is None or call.total == call.images:
-            return output
-        unconditional, safe, extra = output[0].split([call.images, call.images, 2 * len(call.active)])
-        copies, original = extra.chunk(2)
-        return with_prediction(output, torch.cat([unconditional, copies, safe, original]))
+    def step_both(
+        self,
+        stock_step: Callable[..., Any],
+        call: DenoiserCall,
+        own: Tensor,
+        original: Tensor,
+        timestep: Any,
+        sample: Tensor,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Steps each branch with its own sampler, and fuses the latents, and the clean pictures that they predict."""
+        prediction = own.clone()
+        prediction[call.active] = original
+        if self.latent is None:
+            self.twin, self.latent = deepcopy(self.pipe.scheduler), sample
+        with _same_noise(kwargs, sample.device) as copied_kwargs:
+            stepped = type(self.twin).step(self.twin, prediction, timestep, self.latent, *args, **copied_kwargs)
+        self.latent = stepped[0]
+        output = stock_step(own, timestep, sample, *args, **kwargs)
 
-    def _stand_in(self, scheduler: Any) -> Any:
-        stock_step = scheduler.step
+        def fused(safe: Any, original: Any) -> Any:
+            if not isinstance(safe, Tensor):
+                return safe
+            latents = safe.clone()
+            latents[call.active] = fuse(original[call.active], safe[call.active], call.wxi)
+            return latents
 
-        @wraps(stock_step)
-        def step(model_output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
-            call = self.denoiser_call
-            if call is None:
-                return stock_step(model_output, timestep, sample, *args, **kwargs)
-            own, original = model_output[: call.images], model_output[: call.images].clone()
-            original[call.active] = model_output[call.images :]
-            if self.latent is None:
-                self.twin, self.latent = deepcopy(scheduler), sample
-            with _same_noise(kwargs, sample.device) as copied_kwargs:
-                stepped = type(scheduler).step(self.twin, original, timestep, self.latent, *args, **copied_kwargs)
-            self.latent = stepped[0]
-            output = stock_step(own, timestep, sample, *args, **kwargs)
-            latents = output[0].clone()
-            latents[call.active] = fuse(stepped[0][call.active], latents[call.active], call.wxi)
-            return with_prediction(output, latents)
-
-        return step
+        if isinstance(output, tuple):
+            return tuple(map(fused, output, stepped))
+        return type(output)(**{name: fused(value, stepped[name]) for name, value in output.items()})
 
 
 def _check_history(scheduler: Any) -> None:

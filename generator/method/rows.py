@@ -6,24 +6,49 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-NO_ROWS = "ip_adapter_masks"  # one per adapter, even if there happen to be as many rows
+from generator.method.families import Family, Path
+from generator.method.schedule import UnsupportedPipelineError
 
 
 def fuse(original: Tensor, safe: Tensor, wxi: Tensor) -> Tensor:
-    """w_x · original + w_ξ · safe, for predictions or latents (B, …) and a w_ξ in [0, 1] per sample (B,)."""
-    weight = wxi.to(safe).reshape(-1, *[1] * (safe.ndim - 1))
-    return (1 - weight) * original + weight * safe
+    """w_x · original + w_ξ · safe, for predictions or latents (B, …) and a w_ξ in [0, 1] per sample (B,).
+
+    Half precision is summed in float32.
+    """
+    dtype = torch.promote_types(safe.dtype, torch.float32)
+    weight = wxi.to(safe.device, dtype).reshape(-1, *[1] * (safe.ndim - 1))
+    return ((1 - weight) * original.to(dtype) + weight * safe.to(dtype)).to(safe.dtype)
 
 
-def append_rows(value: Any, rows: Tensor, total: int) -> Any:
-    """Appends copies of some rows to every tensor with `total` rows, also inside dicts, lists and tuples."""
-    if isinstance(value, Tensor):
-        return torch.cat([value, value[rows]]) if value.ndim and value.shape[0] == total else value
+def append_rows(value: Any, rows: Tensor, total: int, family: Family, path: Path = ()) -> Any:
+    """The denoiser's arguments with copies of some of their `total` rows appended, in all but the text conditions.
+
+    Raises:
+        UnsupportedPipelineError: the family does not say whether a tensor has a row per sample, or it has other rows.
+    """
+    if path in family.shared or path in family.conditions:
+        return value
+    if isinstance(value, Tensor) and value.ndim:
+        _check_rows(value, total, family, path)
+        return torch.cat([value, value[rows]])
     if isinstance(value, dict):
-        return {key: item if key == NO_ROWS else append_rows(item, rows, total) for key, item in value.items()}
+        return {key: append_rows(item, rows, total, family, (*path, str(key))) for key, item in value.items()}
+    if path in family.row_lists:
+        return value + take(value, rows, total)
     if isinstance(value, list | tuple):
-        return type(value)(append_rows(item, rows, total) for item in value)
+        return type(value)(append_rows(item, rows, total, family, path) for item in value)
     return value
+
+
+def _check_rows(value: Tensor, total: int, family: Family, path: Path) -> None:
+    name, shape = ".".join(path), tuple(value.shape)
+    if path not in family.rows:
+        raise UnsupportedPipelineError(
+            f"The denoiser got the tensor {name} of shape {shape}. Dual latents do not know whether all rows of a batch"
+            " share it, so they cannot add the original prompt's rows. Call the pipeline without it."
+        )
+    if len(value) != total:
+        raise UnsupportedPipelineError(f"The denoiser got {name} of shape {shape}; it should have {total} rows.")
 
 
 def take(value: Any, rows: Tensor, total: int) -> Any:
@@ -33,11 +58,13 @@ def take(value: Any, rows: Tensor, total: int) -> Any:
     return value.unflatten(0, (total, -1))[rows].flatten(0, 1)
 
 
-def join(own: Any, copies: Any, more: Any, total: int) -> Any:
-    """A condition's own rows, copied rows, and more rows (B, …), cast and repeated per frame; or lists of them."""
+def join(own: Any, copied: Tensor, more: Any, total: int) -> Any:
+    """A condition's `total` rows, copies of some, and more (B, …), cast and repeated per frame; or lists of rows."""
+    copies = take(own, copied, total)
     if isinstance(own, list):
-        return own + copies + more
-    return torch.cat([own, copies, more.to(own).repeat_interleave(len(own) // total, 0)])
+        return own + copies + (more or [])
+    parts = [] if more is None else [more.to(own).repeat_interleave(len(own) // total, 0)]
+    return torch.cat([own, copies, *parts])
 
 
 def lengthen(condition: list[Any], length: int) -> list[Any]:

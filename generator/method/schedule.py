@@ -1,7 +1,7 @@
 """In which steps the original prompt takes part, and with what weight, on a sampler's own timesteps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
@@ -108,13 +108,18 @@ def check_sampler(scheduler: Any) -> None:
         )
 
 
-def in_unit(values: float | Sequence[float], name: str) -> list[float]:
+def in_unit(values: float | Iterable[float], name: str) -> list[float]:
     """The values as a list.
 
     Raises:
-        ValueError: a value is not in [0, 1].
+        ValueError: a value is not a number in [0, 1].
     """
-    listed = [float(v) for v in (values if isinstance(values, Sequence) else [values])]
-    if not all(0.0 <= v <= 1.0 for v in listed):
+    given: Any = values
+    has_several = getattr(given, "ndim", isinstance(given, Iterable))  # an array without dimensions is one value
+    try:
+        listed = [float(value) for value in given] if has_several else [float(given)]
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {values!r}; pass a number in [0, 1], or one per prompt.") from None
+    if not all(0.0 <= value <= 1.0 for value in listed):
         raise ValueError(f"{name} is {values}; each value must be in [0, 1].")
     return listed

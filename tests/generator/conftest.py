@@ -186,11 +186,13 @@ def flux(guidance_embeds: bool) -> Any:
     )  # fmt: skip
 
 
-def pixart(name: str) -> Any:
-    transformer = diffusers.PixArtTransformer2DModel(
-        sample_size=4, num_layers=1, patch_size=2, attention_head_dim=8, num_attention_heads=2, in_channels=4,
-        out_channels=8, cross_attention_dim=16, caption_channels=16, use_additional_conditions=False,
-    )  # fmt: skip
+def pixart(name: str, **more: Any) -> Any:
+    sizes: dict[str, Any] = {
+        "sample_size": 4, "num_layers": 1, "patch_size": 2, "attention_head_dim": 8, "num_attention_heads": 2,
+        "in_channels": 4, "out_channels": 8, "cross_attention_dim": 16, "caption_channels": 16,
+        "use_additional_conditions": False,
+    }  # fmt: skip
+    transformer = diffusers.PixArtTransformer2DModel(**sizes | more)
     torch.nn.init.normal_(transformer.proj_out.weight, std=0.3)
     return getattr(diffusers, f"PixArt{name}Pipeline")(
         tokenizer=letter_tokenizer(), text_encoder=t5(), vae=vae(), transformer=transformer.eval(),
@@ -374,11 +376,23 @@ TINY: dict[str, Callable[[], Tiny]] = {
         images_per_prompt="num_videos_per_prompt",
     ),
 }
+# Not all identities are tested with these.
+SPECIAL: dict[str, Callable[[], Tiny]] = {
+    "SD, two ControlNets": lambda: Tiny(
+        stable_diffusion("ControlNet", controlnet=[controlnet(), controlnet()]), guided(image=[picture(), picture()])
+    ),
+    "SD, guidance embedded": lambda: Tiny(stable_diffusion(unet={"time_cond_proj_dim": 8})),
+    "SDXL, guidance embedded": lambda: Tiny(stable_diffusion_xl(unet={"time_cond_proj_dim": 8})),
+    "PixArt α, size embedded": lambda: Tiny(
+        pixart("Alpha", use_additional_conditions=True, sample_size=128, attention_head_dim=12, cross_attention_dim=24),
+        PIXART,
+    ),
+}
 
 
 def make(name: str) -> Tiny:
     torch.manual_seed(0)
-    made = TINY[name]()
+    made = (TINY | SPECIAL)[name]()
     made.pipe.set_progress_bar_config(disable=True)
     return made
 
