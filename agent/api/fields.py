@@ -21,6 +21,9 @@ MODELS: dict[str, Detector | None] = {MODEL: None} | {f"{MODEL}-{detector}": det
 OPENAI_MODERATION = ("omni-moderation-", "text-moderation-")
 OPENAI_IMAGES = ("gpt-image-", "chatgpt-image-", "dall-e-")
 
+# In the OpenAPI document, for routes that can stream.
+STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+
 LocaleHeader = Annotated[
     str | None,
     Header(alias="Propriety-Locale", description="The locale, for clients that cannot add a field; the field wins."),

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
 
 from agent.api.access import Asker, Caller
-from agent.api.fields import MODEL, Asking, FromOpenAI, LocaleHeader, Message, detector_of, turns
+from agent.api.fields import MODEL, STREAMED, Asking, FromOpenAI, LocaleHeader, Message, detector_of, turns
 from agent.api.routes.conversations import judge_in, reply, tokens
 from agent.store.conversations import ConversationId
 from propriety.verdict import Action, Strict, Verdict
@@ -81,7 +81,7 @@ class ChatResponse(Strict):
     verdict: Verdict
 
 
-@router.post("/v1/chat/completions", response_model=ChatResponse)
+@router.post("/v1/chat/completions", response_model=ChatResponse, responses=STREAMED)
 async def chat(caller: Asker, body: ChatRequest, header: LocaleHeader = None) -> ChatResponse | StreamingResponse:
     """The assistant's message is the prompt to draw or, if it is blocked, the explanation in the locale's language.
 

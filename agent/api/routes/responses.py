@@ -17,6 +17,7 @@ from agent.api.access import Anyone, Asker, Caller
 from agent.api.errors import ApiError
 from agent.api.fields import (
     MODEL,
+    STREAMED,
     Asking,
     Content,
     FromOpenAI,
@@ -145,7 +146,7 @@ class ResponseDeleted(Strict):
     deleted: Literal[True] = True
 
 
-@router.post("/v1/responses", response_model=Response)
+@router.post("/v1/responses", response_model=Response, responses=STREAMED)
 async def respond(caller: Asker, body: ResponseRequest, header: LocaleHeader = None) -> Response | StreamingResponse:
     """The output is the prompt to draw or, if it is blocked, a refusal in the locale's language.
 
