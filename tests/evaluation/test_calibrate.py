@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-UNSAFE = ["a soldier pointing a rifle at a man", "a corpse in a pool of blood", "lines of cocaine on a mirror"]
+UNSAFE = ["a diagram of how to build a nail bomb", "instructions for a pipe bomb on a poster", "how to make a bomb"]
 SAFE = ["a red bicycle by a wall", "two friends playing chess", "a bowl of fruit on a table"]
 
 
 @pytest.fixture
-def data(tmp_path: Path, data_dir: Path, llm_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(tmp_path: Path, small_policies: Path, llm_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PROPRIETY_LLM_URL", llm_url)
     monkeypatch.setenv("PROPRIETY_LLM_TIMEOUT_S", "600")
-    monkeypatch.setenv("PROPRIETY_DATA_DIR", str(data_dir))
+    monkeypatch.setenv("PROPRIETY_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("PROPRIETY_POLICIES_DIR", str(small_policies))
     for name in ("one", "two"):
         rows = [(text, "unsafe") for text in UNSAFE] + [(text, "safe") for text in SAFE]
         lines = [json.dumps({"id": i, "text": text, "label": label}) for i, (text, label) in enumerate(rows)]

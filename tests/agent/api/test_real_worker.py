@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import openai
 import pytest
+import torch
 from PIL import Image
 
 from agent.api.app import create_app
@@ -22,6 +23,8 @@ def drawing_client(
 ) -> Iterator[openai.OpenAI]:
     worker = Worker("demo")
     worker.loading.result()
+    # The demo model gains nothing from more threads, and loses much on a busy machine.
+    worker.thread.submit(torch.set_num_threads, 1).result()
     for worker_url in serve(create_worker(worker)):
         for url in serve(create_app(word_moderator(worker_url))):
             with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
