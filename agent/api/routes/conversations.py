@@ -1,17 +1,21 @@
-"""Conversations that the server keeps, and `DELETE /v1/conversations/{id}`."""
+"""Conversations that the server keeps: `POST /v1/conversations` and `DELETE /v1/conversations/{id}`."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+from uuid import uuid4
 
 from fastapi import APIRouter
+from pydantic.json_schema import SkipJsonSchema
 
 from agent.api.access import Anyone, Caller
 from agent.api.errors import ApiError
+from agent.api.fields import FromOpenAI, Text, refuse_unsupported
 from agent.store.conversations import ConversationId
-from propriety.verdict import Action, ChatMessage, Detector, Verdict
+from propriety.verdict import Action, ChatMessage, Detector, Strict, Verdict
 
 router = APIRouter()
 
@@ -64,6 +68,28 @@ def tokens(caller: Caller, verdict: Verdict) -> tuple[int, int]:
     """The tokens of the prompt that was judged, and those of the reply, by the encoder's tokenizer."""
     count = caller.service.moderator.encoder.count_tokens
     return count(verdict.prompt), count(reply(verdict))
+
+
+class ConversationRequest(FromOpenAI):
+    metadata: dict[Text, Text] | None = None
+    items: SkipJsonSchema[Any] = None  # not supported
+
+
+class Conversation(Strict):
+    """OpenAI's conversation object."""
+
+    id: str
+    object: Literal["conversation"] = "conversation"
+    created_at: int
+    metadata: dict[str, str]
+
+
+@router.post("/v1/conversations")
+async def create(caller: Anyone, body: ConversationRequest | None = None) -> Conversation:
+    """An id for a new conversation, which exists from its first turn on. Any other name will do too."""
+    body = body or ConversationRequest()
+    refuse_unsupported({"items": body.items}, "send the first turns with the first request")
+    return Conversation(id=f"conv_{uuid4().hex}", created_at=int(time.time()), metadata=body.metadata or {})
 
 
 @router.delete("/v1/conversations/{conversation_id}")

@@ -45,7 +45,7 @@ class Item(FromOpenAI):
     output: Content | None = Field(default=None, description="A tool's; judged and drawn with the user's text.")
 
 
-class Conversation(FromOpenAI):
+class ConversationReference(FromOpenAI):
     id: ConversationId
 
 
@@ -62,7 +62,7 @@ class ResponseRequest(Asking):
 
     input: Input
     instructions: Text | None = Field(default=None, description="A system message for this response only.")
-    conversation: ConversationId | Conversation | None = Field(
+    conversation: ConversationId | ConversationReference | None = Field(
         default=None, description="One of the caller's conversations, by any name; the same as a chat's."
     )
     previous_response_id: Id | None = Field(default=None, description="The response that this turn follows.")
@@ -156,7 +156,7 @@ async def respond(caller: Asker, body: ResponseRequest, header: LocaleHeader = N
         {"background": body.background, "prompt": body.prompt},
         "responses are not queued, and prompt templates are not stored here",
     )
-    named = body.conversation.id if isinstance(body.conversation, Conversation) else body.conversation
+    named = body.conversation.id if isinstance(body.conversation, ConversationReference) else body.conversation
     said = turns(_messages(body.input))
     earlier = await _earlier(caller, named, body.previous_response_id)
     instructions = [] if body.instructions is None else [ChatMessage(role="system", content=body.instructions)]

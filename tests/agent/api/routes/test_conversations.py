@@ -24,6 +24,22 @@ def test_a_later_turn_is_judged_together_with_the_earlier_ones(client, moderator
     assert len(moderator.calls[-1][0]) == 1
 
 
+def test_a_conversation_that_the_client_creates_keeps_its_turns(client, moderator):
+    made = client.conversations.create(metadata={"k": "v"})
+    assert (made.object, made.metadata, made.created_at > 0) == ("conversation", {"k": "v"}, True)
+    assert client.conversations.create().id != made.id
+    client.responses.create(model="propriety", input="a glass of wine", conversation=made.id)
+    chat(client, "at night", made.id)
+    assert [turn.content for turn in moderator.calls[-1][0]] == ["a glass of wine", "a glass of juice", "at night"]
+    assert client.conversations.delete(made.id).deleted
+
+
+def test_a_conversation_cannot_be_created_with_turns(client):
+    with pytest.raises(openai.BadRequestError, match="first turns with the first request") as refused:
+        client.conversations.create(items=[{"role": "user", "content": "a tree"}])
+    assert refused.value.param == "items"
+
+
 def test_image_requests_and_refusals_are_kept_as_turns(client, moderator):
     with pytest.raises(openai.BadRequestError):
         client.images.generate(prompt="a gun", extra_body={"conversation_id": "two"})

@@ -57,3 +57,11 @@ def test_a_text_has_the_same_vector_alone_and_in_a_batch(encoder: E5) -> None:
 
 def test_an_empty_list_has_no_vectors(encoder: E5) -> None:
     assert encoder.encode([]).shape == (0, 384)
+
+
+def test_tokens_are_counted_in_whole_texts_without_prefix_and_marks(encoder: E5) -> None:
+    for text in TEXTS[:5]:
+        (piece,) = encoder.pieces([text])
+        assert encoder.count_tokens(text) == len(piece.tokens) - 2 - encoder.count_tokens("query:")
+    assert encoder.count_tokens("") == 0
+    assert encoder.count_tokens(TEXTS[-1]) >= 200 * encoder.count_tokens("many words are read in parts")
