@@ -115,7 +115,9 @@ class Branches:
 
     def _call_in_progress(self) -> PipelineCall:
         if (pipeline_call := self.pipeline_call) is None:
-            raise UnsupportedPipelineError("The pipeline called its denoiser without calling encode_prompt first.")
+            raise UnsupportedPipelineError(
+                "The pipeline called its denoiser without calling encode_prompt first, or another thread called it."
+            )
         if pipeline_call.thread != get_ident():
             pipeline_call.thread = NO_THREAD  # the other call is spoilt, too
             raise UnsupportedPipelineError("Two threads called the pipeline at once; use a pipeline for each thread.")
