@@ -10,7 +10,8 @@ from generator.method.calls import PipelineCall
 from generator.method.families import Family
 from generator.method.rows import choose, lengthen
 
-WITH_EMBEDS = ("pooled_prompt_embeds", "prompt_attention_mask")  # needed with prompt_embeds, where encode_prompt has them
+# Needed with prompt_embeds, if encode_prompt returns them.
+WITH_EMBEDS = ("pooled_prompt_embeds", "prompt_attention_mask")
 SafePrompt = str | Sequence[str] | Mapping[str, Any]
 
 
