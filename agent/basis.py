@@ -69,11 +69,16 @@ def place_for(
     if terms.locales is not None and not any(_within(tag, language_range) for language_range in terms.locales):
         message = f"{tag!r} is not one of this key's locales, which are {', '.join(terms.locales)}"
         raise NotAllowedError(message, "locale_not_allowed", "locale")
-    own = terms.detector or settings.detector or policy.detector
+    own = terms.detector or own_detector(policy, settings)
     if tenant is not ANYONE and detector not in (None, own):
         message = f"the detector is {own.value!r} here; use the model 'propriety'"
         raise NotAllowedError(message, "detector_not_allowed", "model")
     return Place(tag, policy, detector or own)
+
+
+def own_detector(policy: Policy, settings: Settings) -> Detector:
+    """The detector of a policy, unless the settings override it."""
+    return settings.detector or policy.detector
 
 
 def _within(tag: str, language_range: str) -> bool:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from threading import Lock
 
-from agent.basis import Basis, place_for
+from agent.basis import Basis, own_detector, place_for
 from agent.metrics import POLICIES_BROKEN, POLICIES_READ_AT
 from agent.policy.model import Policy
 from agent.policy.source import PolicyError
@@ -64,7 +64,7 @@ class PoliciesInForce(Mapping[str, Policy]):
     async def basis_under(self, policy: Policy, detector: Detector | None = None) -> Basis:
         """The basis for reading prompts under any policy, in force or not, without anybody's reviews."""
         indexed = await self._book.under(policy)
-        chosen = detector or self._settings.detector or policy.detector
+        chosen = detector or own_detector(policy, self._settings)
         return Basis(policy.tag, policy, chosen, indexed.index, indexed.edition, None)
 
     def reload(self) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agent.policy.lookup import UnknownLocaleError, lookup
+from agent.policy.lookup import UnknownLocaleError
 from agent.terminal.console import INTERRUPTED, WRONG, console, errors, fail
 from agent.terminal.journal import JournalError
 from agent.terminal.loading import load_moderator, read_settings
@@ -53,6 +53,8 @@ def text(
     interrupted.
     """
     try:
+        from agent.basis import place_for
+        from agent.store.tenants import ANYONE
         from evaluation.sets import DataError, read_sets, sample
         from evaluation.text import evaluate
     except ImportError as error:
@@ -67,8 +69,7 @@ def text(
         chosen = chosen if limit is None else sample(chosen, limit, seed)
         settings = read_settings()
         moderator = load_moderator(settings)
-        policy = lookup(moderator.policies, locale or settings.default_locale)[1]
-        used = detector or settings.detector or policy.detector
+        _, policy, used = place_for(ANYONE, locale, detector, moderator.policies, settings)
         report = evaluate(moderator, settings, chosen, policy, used, benign=benign, seed=seed, output=output)
     except (DataError, JournalError, OSError, UnknownLocaleError) as error:
         fail(error)
