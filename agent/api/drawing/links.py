@@ -20,7 +20,7 @@ class Links:
         self._kept: TTLCache[str, bytes] = TTLCache(MAX_BYTES, LINK_S, clock, len)
 
     def add(self, image: bytes) -> str:
-        """Keep a picture; returns its token, 256 random bits, since whoever has the link sees the picture."""
+        """Keep a picture; returns its token, 256 random bits, since anybody with the link can see the picture."""
         token = secrets.token_urlsafe(32)
         self._kept[token] = image
         return token

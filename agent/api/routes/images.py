@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 import time
@@ -134,7 +135,9 @@ async def images(request: Request, caller: Drawer, body: ImageRequest, header: L
         raise ApiError(400, reason, "content_policy_violation", "prompt", verdict)
     return ImageResponse(
         created=int(time.time()),
-        data=[_picture(request, image, account.prompt, body.response_format == "url") for image, account in shown],
+        data=[
+            await _picture(request, image, account.prompt, body.response_format == "url") for image, account in shown
+        ],
         verdict=verdict,
         drawing=[account for _, account in shown],
         blocked=[account for image, account in zip(drawn.images, accounts, strict=True) if image is None],
@@ -154,10 +157,10 @@ async def _drawn(caller: Caller, verdict: Verdict, n: int, seed: int, size: tupl
     return drawn.model_copy(update={"notes": [[note, *notes] for notes in drawn.notes]})
 
 
-def _picture(request: Request, image: str, prompt: str, as_link: bool) -> Picture:
+async def _picture(request: Request, image: str, prompt: str, as_link: bool) -> Picture:
     if not as_link:
         return Picture(b64_json=image, url=None, revised_prompt=prompt)
-    token = service_of(request.app).links.add(base64.b64decode(image))
+    token = service_of(request.app).links.add(await asyncio.to_thread(base64.b64decode, image))
     return Picture(b64_json=None, url=str(request.url_for("picture", token=token)), revised_prompt=prompt)
 
 

@@ -35,6 +35,9 @@ from propriety.verdict import Action, ChatMessage, Strict, Verdict
 
 router = APIRouter()
 
+# Items besides calls that have no part of the prompt.
+WITHOUT_PROMPT = {"reasoning", "mcp_list_tools", "mcp_approval_request", "mcp_approval_response"}
+
 
 class Item(FromOpenAI):
     """A message, or the output of a tool. Other items, such as calls and reasoning, are neither judged nor drawn."""
@@ -201,7 +204,7 @@ def _messages(content: str | list[Item]) -> Iterator[tuple[str, Message]]:
     """The messages with the names of their content, as `turns` reads them.
 
     Raises:
-        ApiError: 400 for a reference to another item, whose text is not here, and for a message without a role.
+        ApiError: 400 for a message without a role, and for an item that may have text elsewhere, such as a reference.
     """
     if isinstance(content, str):
         yield "input", Message(role="user", content=content)
@@ -212,9 +215,11 @@ def _messages(content: str | list[Item]) -> Iterator[tuple[str, Message]]:
             yield f"{name}.content", Message(role=item.role, content=item.content)
         elif item.output is not None:
             yield f"{name}.output", Message(role="tool", content=item.output)
-        elif item.type in (None, "message", "item_reference"):
-            message = f"{name}.role: Field required; items cannot be referred to, so send their text."
-            raise ApiError(400, message, "missing", f"{name}.role")
+        elif item.type in (None, "message"):
+            raise ApiError(400, f"{name}.role: Field required.", "missing", f"{name}.role")
+        elif not item.type.endswith("_call") and item.type not in WITHOUT_PROMPT:
+            message = f"{name}: An item of type {item.type!r} cannot be judged; send its text in a message."
+            raise ApiError(400, message, "unsupported_content", name)
 
 
 def _response(caller: Caller, body: ResponseRequest, verdict: Verdict, name: str, conversation: str | None) -> Response:
