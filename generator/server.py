@@ -30,8 +30,15 @@ class Server(uvicorn.Server):
 
 def main(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8002,
-    model: Annotated[str, typer.Option(help="'demo', a folder in diffusers' layout, or a Hugging Face id.")] = "demo",
+    port: Annotated[
+        int, typer.Option(envvar="PROPRIETY_GENERATOR_PORT", min=1, max=65535, help="Port to listen on.")
+    ] = 8002,
+    model: Annotated[
+        str,
+        typer.Option(
+            envvar="PROPRIETY_GENERATOR_MODEL", help="'demo', a folder in diffusers' layout, or a Hugging Face id."
+        ),
+    ] = "demo",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads to draw with; default: all cores.")] = None,
     fast: Annotated[
         bool, typer.Option(help="bfloat16, channels last, compiled: slower to load, faster to draw.")
@@ -46,9 +53,13 @@ def main(
         str | None, typer.Option(help="'module:function' that returns a detector; default: the model's own.")
     ] = None,
     signing_cert: Annotated[
-        Path | None, typer.Option(help="PEM certificate chain that signs the content credentials.")
+        Path | None,
+        typer.Option(envvar="PROPRIETY_SIGNING_CERT", help="PEM certificate chain that signs the content credentials."),
     ] = None,
-    signing_key: Annotated[Path | None, typer.Option(help="PEM key of the chain's first certificate.")] = None,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option(envvar="PROPRIETY_SIGNING_KEY", help="PEM key of the chain's first certificate."),
+    ] = None,
     log_format: Annotated[
         LogFormat, typer.Option(envvar="PROPRIETY_LOG_FORMAT", help="Format of the log on standard error.")
     ] = LogFormat.JSON,

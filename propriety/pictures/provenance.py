@@ -15,11 +15,13 @@ from typing import Any
 import c2pa
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel
+
+from propriety.pictures.signer import SIGNING_PURPOSES, SignerFiles, SigningError, read_signer
 
 log = logging.getLogger("generator")
 
@@ -27,11 +29,7 @@ SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmic
 ASSERTION = "propriety.drawing"
 TEST_ISSUER = "Propriety, self-made for tests"
 TEST_VALIDITY_DAYS = 365
-CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
-
-
-class SigningError(RuntimeError):
-    """The key and the certificate cannot sign content credentials."""
+SETTINGS = {"builder": {"thumbnail": {"enabled": False}}, "trust": {"trust_config": "\n".join(SIGNING_PURPOSES)}}
 
 
 class Seal:
@@ -49,13 +47,13 @@ class Seal:
         if (certificate is None) != (key is None):
             raise SigningError("Set both the signing certificate and the signing key, or neither.")
         if certificate and key:
-            chain, pem = _read(certificate), _read(key)
+            files = read_signer(certificate, key)
         else:
             log.warning("No signing certificate is set, so a test certificate signs the content credentials.")
-            chain, pem = make_test_certificate()
+            files = SignerFiles("es256", *make_test_certificate())
         try:
-            signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(_algorithm(pem), chain, pem, None))
-            self._context = c2pa.Context.from_dict({"builder": {"thumbnail": {"enabled": False}}}, signer)
+            signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(*files, None))
+            self._context = c2pa.Context.from_dict(SETTINGS, signer)
             self.png(Image.new("RGB", (8, 8)), {"model": "none"})  # fails now rather than at the first picture
         except (c2pa.C2paError, ValueError, TypeError) as error:
             where = certificate or "the test certificate"
@@ -129,22 +127,3 @@ def _certificate(key: ec.EllipticCurvePrivateKey, name: str, issuer: ec.Elliptic
 def _name(common: str) -> x509.Name:
     parts = {NameOID.ORGANIZATION_NAME: TEST_ISSUER, NameOID.COMMON_NAME: common}
     return x509.Name([x509.NameAttribute(kind, value) for kind, value in parts.items()])
-
-
-def _algorithm(pem: bytes) -> str:
-    """C2PA's name of the signing algorithm for a private key."""
-    key = serialization.load_pem_private_key(pem, None)
-    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in CURVES:
-        return CURVES[key.curve.name]
-    if isinstance(key, rsa.RSAPrivateKey):
-        return "ps256"
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return "ed25519"
-    raise ValueError("the key is not on a NIST curve, RSA or Ed25519")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SigningError(f"{path} cannot be read: {error.strerror}") from error
