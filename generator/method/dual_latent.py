@@ -8,7 +8,8 @@ Two prompts are drawn at once, the original x and the safe ξ. While step i < k 
 and afterwards z' = step(z, ξ). This form follows the paper's abstract and ablations; its equations were not available.
 If a sampler's step is affine in the prediction, the coupled sum of stepped latents is the step of
 ε = ε_u + g · (w_x ε_x + w_ξ ε_ξ - ε_u). So the predictions are fused, and the sampler sees only one branch: its history
-stays valid, both branches share a stochastic term, and every sample of a batch has its own k. The variant "parallel"
+stays valid, both branches share a stochastic term, and every sample of a batch has its own k. Where guidance is not
+linear (guidance_rescale), the pipeline guides both predictions, and the guided ones are fused. The variant "parallel"
 lets the pipeline guide the original's rows too, and steps them with a copy of the sampler.
 
     with dual_latent(pipe, safe_prompt="a woman holding a glass of juice", wxi=0.75, tau_gc=0.2):
@@ -43,8 +44,7 @@ def dual_latent(
 
     All arguments of the call keep their meaning; the prompt is x. The pipeline's own rows carry ξ, and x is added as
     extra rows for its k steps, so losing the hook on the denoiser means that ξ is drawn. Without guidance there is no
-    unconditional row, and ε = w_x ε_x + w_ξ ε_ξ. guidance_rescale and similar options act on the fused prediction. A
-    pipeline can be in one such context, and in one call, at a time.
+    unconditional row, and ε = w_x ε_x + w_ξ ε_ξ. A pipeline can be in one such context, and in one call, at a time.
 
     Args:
         pipe: a pipeline of one of `generator.method.families.FAMILIES`, with a sampler of

@@ -29,8 +29,9 @@ OTHER_PURPOSES = {
 }
 HOW_TO_MAKE_ONE = (
     "Request another from your authority, or make one: openssl x509 -req -in request.pem -CA authority.pem -CAkey "
-    "authority.key -extfile profile, where the file profile has the lines keyUsage=critical,digitalSignature and "
-    "extendedKeyUsage=emailProtection and authorityKeyIdentifier=keyid (docs/generator.md, Provenance)."
+    "authority.key -CAcreateserial -extfile profile -out signer.pem, where the file profile has the lines "
+    "keyUsage=critical,digitalSignature and extendedKeyUsage=emailProtection and authorityKeyIdentifier=keyid "
+    "(docs/generator.md, Provenance)."
 )
 
 

@@ -33,7 +33,7 @@ ROWS = """\
 {"id": "3", "text": "a tree on a hill", "label": "safe", "lang": "en"}
 {"id": "4", "text": "a woman on a beach", "label": "safe", "lang": "en"}
 """
-TOOLS = ("curl", "jq")
+TOOLS = ("curl", "jq", "openssl")
 BLOCK_TIMEOUT_S, WORKER_READY_TIMEOUT_S = 300, 120
 POLICIES = Path(__file__).parent / "policies"  # few, small, and without a finding of `propriety policy lint`
 NO_LLM = "http://127.0.0.1:9/v1"
