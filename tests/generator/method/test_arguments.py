@@ -86,3 +86,37 @@ def test_what_is_no_number_between_0_and_1_is_refused(pipe: Any, value: Any) -> 
         with pytest.raises(ValueError, match=f"^{name} "), dual_latent(pipe, **arguments):
             draw(pipe)
     assert is_stock(pipe)
+
+
+LENGTH = {"max_sequence_length": 24}
+ENCODED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "SDXL": (("prompt_embeds", "", "pooled_prompt_embeds"), {"do_classifier_free_guidance": False}),
+    "SD 3": (("prompt_embeds", "", "pooled_prompt_embeds"), {"prompt_2": None, "prompt_3": None} | LENGTH),
+    "FLUX": (("prompt_embeds", "pooled_prompt_embeds"), {"prompt_2": None, "max_sequence_length": 32}),
+    "Qwen-Image": (("prompt_embeds", "prompt_embeds_mask"), {}),
+    "PixArt α": (("prompt_embeds", "prompt_attention_mask"), {"do_classifier_free_guidance": False} | LENGTH),
+    "Wan": (("prompt_embeds",), {"do_classifier_free_guidance": False} | LENGTH),
+}
+
+
+@pytest.mark.parametrize("family", [pytest.param(name, marks=pytest.mark.all) for name in ENCODED])
+def test_embeddings_of_either_prompt_draw_what_its_text_draws(tiny_of: Any, family: str) -> None:
+    tiny, (names, options) = tiny_of(family), ENCODED[family]
+    more = {"return_dict": False} | tiny.arguments
+
+    def encoded(prompt: str) -> dict[str, Any]:
+        with torch.no_grad():
+            outputs = dict(zip(names, tiny.pipe.encode_prompt(prompt, device="cpu", **options), strict=False))
+        return {name: value for name, value in outputs.items() if name and value is not None}
+
+    def draw_pair(prompt: dict[str, Any], safe_prompt: Any) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        with dual_latent(tiny.pipe, safe_prompt, 0.5, 0.5):
+            arguments = {"num_inference_steps": 2, "output_type": "latent", "generator": generator} | more | prompt
+            latents: Tensor = tiny.pipe(**arguments)[0]
+        return latents
+
+    texts = draw_pair({"prompt": X}, XI)
+    assert torch.equal(draw_pair({"prompt": X}, encoded(XI)), texts)
+    assert torch.equal(draw_pair(encoded(X), XI), texts)
+    assert torch.equal(draw_pair(encoded(X), encoded(XI)), texts)

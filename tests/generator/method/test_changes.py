@@ -132,6 +132,7 @@ MEMORY: dict[str, Callable[[Any], Any]] = {
     "fused projections": lambda pipe: pipe.fuse_qkv_projections(vae=False),
     "channels last": lambda pipe: pipe.unet.to(memory_format=torch.channels_last),
     "offloading by accelerate": lambda pipe: accelerate.cpu_offload(pipe.unet, torch.device("cpu")),
+    "offloading the whole network": lambda pipe: accelerate.cpu_offload_with_hook(pipe.unet, torch.device("cpu")),
     "offloading in groups": lambda pipe: pipe.unet.enable_group_offload(
         onload_device=torch.device("cpu"), offload_device=torch.device("cpu"), offload_type="leaf_level"
     ),
