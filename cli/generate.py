@@ -93,7 +93,8 @@ def _draw(request: DrawRequest, verdict: Verdict, settings: Settings, model: str
             from generator.last_look import Blocked, detector_for, draw_checked
             from generator.models import ModelNotFoundError, load
             from generator.pipeline import batches, plan
-            from propriety.pictures.provenance import Seal, SigningError, facts
+            from propriety.pictures.provenance import Seal, facts
+            from propriety.pictures.signer import SigningError
     except ImportError as error:
         fail(f"{error}: drawing needs an extra; install it with `pip install 'propriety[generator]'`", WRONG)
     order = DrawRequest.model_validate(request.model_dump() | verdict.for_the_generator())

@@ -61,7 +61,8 @@ def _finished(
 def _tools(certificate: Path | None, key: Path | None) -> tuple[Detector, Seal]:
     try:
         from propriety.pictures.detector import opennsfw
-        from propriety.pictures.provenance import Seal, SigningError
+        from propriety.pictures.provenance import Seal
+        from propriety.pictures.signer import SigningError
     except ImportError as error:
         message = f"{error}: looking at pictures and signing them needs an extra; `pip install 'propriety[pictures]'`."
         raise ApiError(503, message, "generator_failed") from None
