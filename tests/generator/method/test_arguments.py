@@ -80,7 +80,7 @@ def test_numbers_may_come_from_numpy_or_torch(pipe: Any, half: Any) -> None:
      torch.tensor([2.0]), np.array([0.5, -1]), [0.5, "low"]],
     ids=repr,
 )  # fmt: skip
-def test_what_is_no_number_between_0_and_1_is_refused(pipe: Any, value: Any) -> None:
+def test_a_weight_that_is_not_a_number_between_0_and_1_is_refused(pipe: Any, value: Any) -> None:
     for name in ("wxi", "tau_gc"):
         arguments = {"safe_prompt": XI, "wxi": 0.5, "tau_gc": 0.5} | {name: value}
         with pytest.raises(ValueError, match=f"^{name} "), dual_latent(pipe, **arguments):

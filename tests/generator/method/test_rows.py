@@ -107,7 +107,7 @@ def test_every_tensor_that_a_denoiser_takes_is_named_or_refused(tiny: Any) -> No
                     append_rows(arguments, rows, 1, family)
 
 
-def test_what_is_no_tensor_of_rows_stays_as_it_is() -> None:
+def test_numbers_names_and_shared_tensors_stay_as_they_are() -> None:
     family, rows = FAMILIES["StableDiffusionPipeline"], torch.tensor([1])
     arguments = {
         "timestep": torch.tensor(7),
