@@ -18,6 +18,7 @@ from generator.method.dual_latent import VARIANTS, dual_latent
 STEPS = 4
 X, XI = "wine", "juice"
 VARIANT = pytest.mark.parametrize("variant", list(VARIANTS))
+pytestmark = pytest.mark.slow
 
 
 def draw(pipe: Any, prompt: str = X, **more: Any) -> Tensor:
@@ -113,7 +114,7 @@ def test_half_precision_loses_nothing_in_the_sum(pipe: Any, dtype: torch.dtype, 
     assert not torch.equal(drawn, stock)
 
 
-@pytest.mark.parametrize("family", [pytest.param("Wan", marks=pytest.mark.slow), "Z-Image"])
+@pytest.mark.parametrize("family", ["Wan", "Z-Image"])
 def test_float32_latents_with_bfloat16_weights_work(tiny_of: Any, family: str) -> None:
     tiny = deepcopy(tiny_of(family))  # families share text encoders
     tiny.pipe.to(torch.bfloat16)
