@@ -18,7 +18,7 @@ help: ## List the commands
 run: $(VENV)/.installed weights ## Install, start everything, draw a sample for two locales, serve until Ctrl-C
 	@$(BIN)/propriety serve --demo
 
-check: lint ## ruff, mypy, import-linter, and the tests that need no LLM: under 2 minutes
+check: lint ## ruff, mypy, import-linter, and the tests that need no LLM: a few minutes
 	@$(BIN)/python -m pytest -m 'not all and not compose and not llm and not slow'
 
 test: $(VENV)/.installed-dev weights lint ## Set up, then lint and every quick test, with the embedded LLM

@@ -34,7 +34,7 @@ hypothesis.settings.load_profile("propriety")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests that need the LLM, and folders that start services or draw, so that `make check` omits them."""
     for item in items:
-        if item.path.is_relative_to(ROOT / "tests" / "reliability") or item.path.parts[-3:-1] == ("evaluation", "image"):
+        if any(item.path.is_relative_to(ROOT / "tests" / folder) for folder in ("reliability", "evaluation/image")):
             item.add_marker(pytest.mark.slow)
         if "llm_url" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.llm)
