@@ -18,8 +18,8 @@ help: ## List the commands
 run: $(VENV)/.installed weights ## Install, start everything, draw a sample for two locales, serve until Ctrl-C
 	@$(BIN)/propriety serve --demo
 
-check: lint ## ruff, mypy, import-linter, and the tests that need no LLM: a few minutes
-	@$(BIN)/python -m pytest -m 'not all and not compose and not llm and not slow'
+check: lint ## ruff, mypy, import-linter, and the tests that need no LLM: 2 minutes
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not all and not compose and not llm and not slow'
 
 test: $(VENV)/.installed-dev weights lint ## Set up, then lint and every quick test, with the embedded LLM
 	@$(BIN)/python -m pytest -m 'not all and not compose'

@@ -24,7 +24,7 @@ def test_a_skip_fails_only_where_ci_is_set_and_its_reason_is_not_declared(
     (tmp_path / "test_probe.py").write_text(PROBE.format(reason=reason))
     probe = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "ignore", str(tmp_path)],
-        env={**os.environ, "CI": ci},
+        env={**os.environ, "CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -14,6 +14,7 @@ from agent.policy.files import load_policies
 from agent.settings import Settings
 from propriety.verdict import Action, ChatMessage, Detector, Status
 
+pytestmark = pytest.mark.slow  # encoding the concepts of every policy takes half a minute
 MIN_PASSED = 0.95
 LLM_TIMEOUT_S = 600  # on two cores an LLM that has just started first reads every rule, for sixteen prompts at once
 POLICIES = load_policies(Settings().policies_dir)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.terminal.console import console
+
 
 @pytest.fixture
 def workplace(small_policies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -17,3 +19,10 @@ def workplace(small_policies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PROPRIETY_LLM_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("PROPRIETY_PORT", "9")  # nothing listens there, so the commands judge in their own process
     return home
+
+
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither our tables nor Typer's errors are wrapped, however wide the terminal was when `console` was made."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console, "width", 200)

@@ -32,8 +32,7 @@ def test_a_start_after_build_encodes_no_concept(monkeypatch):
     assert Path("data/index/multilingual-e5-small.npz").stat().st_mtime_ns == before
 
 
-def test_search_shows_the_words_and_the_concept_for_each_rule_nearest_first(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "160")
+def test_search_shows_the_words_and_the_concept_for_each_rule_nearest_first():
     result = run("search", "--locale", "ar-SA", "--top", "1", "a woman holding a wine glass on a beach")
     assert result.exit_code == 0
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.output.splitlines() if "0." in line]

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("workplace")
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["keys", *arguments], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["keys", *arguments])
 
 
 def tenant_of(key: str) -> Tenant | None:

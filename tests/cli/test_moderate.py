@@ -191,6 +191,7 @@ def test_a_line_for_which_no_detector_was_available_is_reported_and_tried_again(
     assert set(answers()) == {1, 2}
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_the_same_command_finishes_the_file():
     # Long, and of words that no other line has, so that each takes a while to encode.
     lines = [

@@ -125,7 +125,7 @@ def test_the_caller_s_request_id_is_in_the_log_and_its_trace_continues(
 ) -> None:
     port, log = free_port(), tmp_path / "log"
     with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
-        Thread(target=collector.serve_forever).start()
+        Thread(target=collector.serve_forever, kwargs={"poll_interval": 0.02}).start()
         command = [sys.executable, "-m", "generator.server", "--port", str(port), "--model", str(tmp_path / "none")]
         settings = {"PROPRIETY_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}"}
         with log.open("wb") as output:

@@ -8,7 +8,7 @@ import httpx
 
 from agent.retrieval.index import ConceptIndex
 
-SEARCH_S, PROMPTS = 0.2, 60
+SEARCH_S, PROMPTS = 0.2, 32
 
 
 def test_a_healthy_database_is_ready_while_a_long_list_is_encoded(real_url, monkeypatch):

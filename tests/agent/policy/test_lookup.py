@@ -45,6 +45,11 @@ def test_lookup_truncates_to_the_nearest_policy(
     assert (canonical, policy.locale) == (tag, served)
 
 
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, Policy]:
+    return load_policies(Settings().policies_dir)
+
+
 @pytest.mark.parametrize(
     ("locale", "served"),
     [
@@ -55,8 +60,9 @@ def test_lookup_truncates_to_the_nearest_policy(
         ("zh", "base"), ("zh-Hans", "base"), ("zh-Hant-HK", "base"), ("ja-Latn", "base"), ("ko-Hang", "base"),
     ],
 )  # fmt: skip
-def test_a_script_or_a_member_of_a_macrolanguage_keeps_the_place_s_policy(locale: str, served: str) -> None:
-    shipped = load_policies(Settings().policies_dir)
+def test_a_script_or_a_member_of_a_macrolanguage_keeps_the_place_s_policy(
+    shipped: dict[str, Policy], locale: str, served: str
+) -> None:
     assert lookup(shipped, locale)[1].locale == served
     assert lookup(shipped, f"{locale}-x-children")[1].locale == f"{served}-x-children"
 

@@ -33,7 +33,9 @@ def test_hashes_follow_the_first_key(blocked):
     assert len(hashed) == 2
 
 
-@pytest.mark.parametrize("keys", ["short", f"{NEW},", f"{NEW},short", ","])
+@pytest.mark.parametrize(
+    "keys", ["short", f"{NEW},", f"{NEW},short", ","], ids=["short", "half", "half short", "comma"]
+)
 def test_an_invalid_key_is_refused(keys):
     with pytest.raises(ValidationError, match="prompt_key must be 32 bytes"):
         Settings(prompt_storage=Storage.ENCRYPTED, prompt_key=keys)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("workplace")
 
 
 def diff(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["policy", "diff", *arguments], env={"COLUMNS": "160"})
+    return CliRunner().invoke(app, ["policy", "diff", *arguments])
 
 
 def test_a_rule_of_one_place_is_shown_with_its_effect() -> None:

@@ -33,7 +33,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def lint(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["policy", "lint", *arguments], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["policy", "lint", *arguments])
 
 
 def test_sound_files_pass(folder: Path) -> None:

@@ -16,7 +16,7 @@ def folder(workplace: Path) -> Path:
 
 
 def new(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["policy", "new", *arguments], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["policy", "new", *arguments])
 
 
 def test_the_new_file_is_named_and_loads(folder: Path) -> None:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("workplace")
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["policy", *arguments], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["policy", *arguments])
 
 
 def test_list_names_every_policy() -> None:

@@ -29,7 +29,7 @@ def decided() -> list[Verdict]:
 
 
 def replay(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["policy", "replay", *map(str, arguments)], env={"COLUMNS": "160"})
+    return CliRunner().invoke(app, ["policy", "replay", *map(str, arguments)])
 
 
 def test_what_would_change_is_counted_and_shown_and_nothing_is_logged(draft: Path) -> None:

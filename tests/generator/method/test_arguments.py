@@ -76,7 +76,7 @@ def test_numbers_may_come_from_numpy_or_torch(pipe: Any, half: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, "0.5x", "half", "", [None], [[0.5]], {"a": 1}, {}, object(), -0.1, 1.01, float("inf"), float("nan"),
+    [None, "0.5x", "half", "", [None], [[0.5]], {"a": 1}, {}, object, -0.1, 1.01, float("inf"), float("nan"),
      torch.tensor([2.0]), np.array([0.5, -1]), [0.5, "low"]],
     ids=repr,
 )  # fmt: skip

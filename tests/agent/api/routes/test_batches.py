@@ -53,7 +53,8 @@ def output_lines(client, file_id):
 
 
 @pytest.fixture(autouse=True)
-def _retry_at_once(monkeypatch):
+def _do_not_wait(monkeypatch):
+    monkeypatch.setattr(batch_worker, "POLL_S", 0.02)
     monkeypatch.setattr(batch_worker, "RETRY_AFTER_S", (0.01, 0.01))
 
 

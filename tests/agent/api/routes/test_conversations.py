@@ -15,8 +15,8 @@ def chat(client, content, conversation=None):
 
 
 def test_a_later_turn_is_judged_together_with_the_earlier_ones(client, moderator):
-    chat(client, "a glass of wine", "one")
-    chat(client, "at night", "one")
+    chat(client, "a glass of wine", "dinner")
+    chat(client, "at night", "dinner")
     assert [(turn.role, turn.content) for turn in moderator.calls[-1][0]] == [
         ("user", "a glass of wine"), ("assistant", "a glass of juice"), ("user", "at night"),
     ]  # fmt: skip
