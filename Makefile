@@ -16,7 +16,7 @@ help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 run: $(VENV)/.installed weights ## Install, start everything, draw a sample for two locales, serve until Ctrl-C
-	@$(BIN)/propriety serve --demo
+	@$(BIN)/propriety serve --demo --keyless
 
 check: lint ## ruff, mypy, import-linter, and the tests that need no LLM: 2 minutes
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not all and not compose and not llm and not slow'

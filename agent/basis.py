@@ -11,7 +11,7 @@ from agent.policy.lookup import lookup
 from agent.policy.model import Policy
 from agent.retrieval.index import ConceptIndex
 from agent.settings import Settings
-from agent.store.tenants import ANYONE, Tenant
+from agent.store.tenants import ANYONE, Scope, Tenant
 from propriety.verdict import Detector
 
 
@@ -55,7 +55,8 @@ def place_for(
 
     Raises:
         UnknownLocaleError: the locale is malformed or unregistered, or has an unknown audience.
-        NotAllowedError: the tenant's terms exclude the locale, the audience or the detector.
+        NotAllowedError: the tenant's terms exclude the locale, the audience or the detector. A caller without a key
+            and an operator may choose any detector.
     """
     terms = tenant.terms
     if locale is None:
@@ -70,7 +71,8 @@ def place_for(
         message = f"{tag!r} is not one of this key's locales, which are {', '.join(terms.locales)}"
         raise NotAllowedError(message, "locale_not_allowed", "locale")
     own = terms.detector or own_detector(policy, settings)
-    if tenant is not ANYONE and detector not in (None, own):
+    free = tenant is ANYONE or Scope.ADMIN in terms.scopes
+    if detector not in (None, own) and not free:
         message = f"the detector is {own.value!r} here; use the model 'propriety'"
         raise NotAllowedError(message, "detector_not_allowed", "model")
     return Place(tag, policy, detector or own)

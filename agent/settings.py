@@ -82,7 +82,11 @@ class Settings(BaseSettings):
         "null is this machine's, at `host` and `port`.",
     )
     api_key: SecretStr | None = Field(
-        default=None, description="Key that commands send to a service, if keys are configured there."
+        default=None, description="Key that commands send to a service; null is the one that this machine's keeps."
+    )
+    keyless: bool = Field(
+        default=False,
+        description="Serve callers on this machine without a key: verdicts and pictures, no operator's routes.",
     )
 
     llm_url: str | None = Field(
@@ -222,15 +226,24 @@ class Settings(BaseSettings):
         return [key.strip().encode() for key in self.prompt_key.get_secret_value().split(",")]
 
     @property
-    def loopback(self) -> bool:
-        """Whether the API is reachable only from this machine."""
-        return self.host == "localhost" or is_loopback(self.host)
-
-    @property
     def local_url(self) -> str:
         """URL of the API for callers on this machine, also when it listens on every address."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def admin_key_path(self) -> Path:
+        """Where the first start keeps the admin key, for the commands on this machine."""
+        return self.data_dir / "admin-key"
+
+    @property
+    def key_to_send(self) -> str | None:
+        """`api_key`, or for this machine's own service the admin key; None if there is neither."""
+        if self.api_key:
+            return self.api_key.get_secret_value()
+        if self.url or not self.admin_key_path.is_file():
+            return None
+        return self.admin_key_path.read_text(encoding="ascii").strip()
 
     @property
     def oldest_kept(self) -> dt.datetime | None:

@@ -22,7 +22,7 @@ from agent.stack import StartError
 from agent.terminal.console import WRONG, fail
 from agent.terminal.loading import read_settings
 from benchmarks.client import TIMEOUT_S, send_all
-from benchmarks.service import service
+from benchmarks.service import service_with_key
 from benchmarks.tables import megabytes, percentiles_ms, print_head, print_row
 from benchmarks.workload import Request, endless_requests, requests
 from propriety.verdict import Detector
@@ -164,7 +164,7 @@ def main(
     ] = None,
     url: Annotated[
         str | None,
-        typer.Option(help="A running service, whose key is PROPRIETY_API_KEY. Restart it before each measurement."),
+        typer.Option(help="A running service, whose admin key is PROPRIETY_API_KEY. Restart it before each run."),
     ] = None,
 ) -> None:
     """Print latency, answers per second, overhead and memory of the service as a Markdown table.
@@ -184,9 +184,9 @@ def main(
     rows = [(one, count) for one in detectors for count in callers]
     print_head("detector", "at once", *(LONG_HEAD if minutes else HEAD))
 
-    async def print_rows(address: str, number: int) -> None:
-        key, (one, count) = settings.api_key, rows[number]
-        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    async def print_rows(address: str, key: str | None, number: int) -> None:
+        one, count = rows[number]
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=count + 1)
         async with httpx.AsyncClient(
             base_url=address, headers=headers, timeout=TIMEOUT_S, limits=limits, trust_env=False
@@ -199,8 +199,8 @@ def main(
 
     try:
         for number in range(len(rows)):
-            with nullcontext(url) if url else service(settings) as address:
-                asyncio.run(print_rows(address, number))
+            with nullcontext((url, settings.key_to_send)) if url else service_with_key(settings) as (address, key):
+                asyncio.run(print_rows(address, key, number))
     except (StartError, DegradedError, httpx.HTTPError) as error:
         fail(f"{type(error).__name__}: {error}", WRONG)
 

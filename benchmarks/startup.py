@@ -18,7 +18,7 @@ import typer
 
 from agent.terminal.loading import read_settings
 from benchmarks.client import TIMEOUT_S
-from benchmarks.service import service
+from benchmarks.service import service_with_key
 from benchmarks.tables import megabytes, print_head, print_row
 from benchmarks.workload import requests
 
@@ -67,9 +67,10 @@ def main(tries: Annotated[int, typer.Option(min=1, help="Runs of each command; t
     run(*MODERATE, **nobody)  # keeps what later starts read
     measure("`propriety moderate`, `nearest`, no service", *MODERATE, *NEAREST, tries=tries, **nobody)
     measure("`propriety moderate`, no service, no LLM", *MODERATE, tries=tries, **nobody)
-    with service(settings) as url:
+    with service_with_key(settings) as (url, key):
         port = urlsplit(url).port
-        measure("`propriety moderate`, `nearest`, a service runs", *MODERATE, *NEAREST, tries=tries, port=port)
+        name = "`propriety moderate`, `nearest`, a service runs"
+        measure(name, *MODERATE, *NEAREST, tries=tries, port=port, api_key=key)
         typer.echo()
         measure_memory(url)
 

@@ -65,8 +65,6 @@ def create(
 ) -> None:
     """Create a tenant and its key. The key is printed once; only a hash of it is stored.
 
-    Once there is a key, every request needs one, and the API may listen on addresses beyond this machine.
-
     Example: propriety keys create acme --locale de --default-locale de-DE --audience children --per-minute 120
 
     Exit status: 0 created; 1 the database or a policy cannot be used; 2 an argument is wrong, or the tenant exists.

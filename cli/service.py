@@ -37,8 +37,8 @@ def judged_by_service(settings: Settings, prompt: str, locale: str | None, detec
 
 def _post(url: str, body: dict[str, str | None], settings: Settings) -> httpx.Response:
     headers = {"Content-Type": "application/json"}
-    if settings.api_key:
-        headers["Authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
+    if key := settings.key_to_send:
+        headers["Authorization"] = f"Bearer {key}"
     connect_s = CONNECT_TIMEOUT_S if settings.url else LOCAL_CONNECT_TIMEOUT_S
     return httpx.post(
         url,

@@ -20,6 +20,8 @@ from sqlalchemy import create_engine, text
 
 from agent.models.serve import server_command, server_environment
 from agent.settings import EMBEDDED_LLM, Settings
+from agent.store.database import open_database
+from agent.store.tenants import ADMIN, Tenants
 from propriety.verdict import Action, Category, PolicyRef, Severity, Span, Status, Verdict, Violation
 
 ROOT = Path(__file__).parents[1]
@@ -207,10 +209,24 @@ def start_api() -> Callable[..., AbstractContextManager[Api]]:
     return _start_api
 
 
+@pytest.fixture(scope="session")
+def admin_headers() -> Callable[[str], dict[str, str]]:
+    """The headers of a new key with every scope, in the database at a URL."""
+
+    def headers(database_url: str) -> dict[str, str]:
+        database = open_database(database_url)
+        key = Tenants(database).create(*ADMIN)
+        database.dispose()
+        return {"Authorization": f"Bearer {key}"}
+
+    return headers
+
+
 @contextmanager
 def _start_api(folder: Path, *, within: Sequence[str] = (), **settings: object) -> Iterator[Api]:
     defaults = {
         "policies_dir": SMALL_POLICIES, "data_dir": folder, "llm_url": "http://127.0.0.1:9/v1", "port": _free_port(),
+        "keyless": True,
     }  # fmt: skip
     environment = {f"PROPRIETY_{name.upper()}": str(value) for name, value in {**defaults, **settings}.items()}
     with (folder / "api.log").open("ab") as log:

@@ -83,8 +83,8 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
         readiness=Readiness(moderator),
         backend=backend_client(settings),
     )
-    if not store.tenants.configured():
-        log.warning("no API key is configured, so requests from this machine alone are served")
+    if not (settings.keyless or store.tenants.configured()):
+        log.warning("no API key exists, so nobody is served; make one: propriety keys create NAME")
     errors.install(app, larger={files.PATH: (settings.file_mib << 20) + errors.MAX_BODY})
     for middleware in (Authentication, Timing, Headers, AccessLog):  # the last one added runs first
         app.add_middleware(middleware)

@@ -24,7 +24,7 @@ def show_demo(settings: Settings, console: Console) -> None:
     """
     settings.output_dir.mkdir(parents=True, exist_ok=True)
     timeout_s = settings.generator_timeout_s + settings.llm_timeout_s
-    headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
+    headers = {"Authorization": f"Bearer {key}"} if (key := settings.key_to_send) else {}
     with httpx.Client(base_url=settings.local_url, headers=headers, timeout=timeout_s, trust_env=False) as client:
         for locale in LOCALES:
             _converse(client, settings, locale, console)

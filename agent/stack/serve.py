@@ -32,6 +32,8 @@ def run_stack(settings: Settings, parts: set[Part], demo: bool) -> None:
         StartError: if a part cannot start or dies; the message names it and shows the end of its log.
     """
     console = Console()
+    if Part.API in parts and (key := make_first_key(settings)):
+        console.print(f"Admin key, shown only this once, and kept in {settings.admin_key_path}: {key}", soft_wrap=True)
     children = plan(settings, parts)
     try:
         with supervise(children, settings.data_dir / "logs", settings.startup_timeout_s, console) as check_alive:
@@ -51,8 +53,7 @@ def plan(settings: Settings, parts: set[Part]) -> list[Child]:
     """The processes to start, after everything that can be checked beforehand.
 
     Raises:
-        StartError: on a wrong Python, a busy port, an unusable database, an API that others could use without a key,
-            too little memory or disk, or a broken download.
+        StartError: on a wrong Python, a busy port, too little memory or disk, or a broken download.
     """
     check_python()
     environment = _environment(settings)
@@ -75,7 +76,6 @@ def plan(settings: Settings, parts: set[Part]) -> list[Child]:
         children.append(Child("generator", command, environment, url, "about 20 seconds"))
     if Part.API in parts:
         check_port_free(settings.host, settings.port, "PROPRIETY_PORT")
-        _check_keys(settings)
         command = [sys.executable, "-m", "agent.api.server"]
         usual = "about 20 seconds, the first time 2 minutes to encode the concepts"
         children.append(Child("api", command, environment, f"{settings.local_url}/healthz", usual))
@@ -88,19 +88,27 @@ def plan(settings: Settings, parts: set[Part]) -> list[Child]:
     return children
 
 
-def _check_keys(settings: Settings) -> None:
+def make_first_key(settings: Settings) -> str | None:
+    """The admin key, made and kept in `admin_key_path` if no key was ever made; None if one was.
+
+    Raises:
+        StartError: the database or the file cannot be written.
+    """
     try:
         database = open_database(settings.decision_log_url)
         try_writing(database)
-        configured = Tenants(database).configured()
+        key = Tenants(database).create_first()
         database.dispose()
-    except (OSError, SQLAlchemyError) as error:
+        if key:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            settings.admin_key_path.unlink(missing_ok=True)  # of a database that is gone
+            with open(os.open(settings.admin_key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(f"{key}\n")
+    except SQLAlchemyError as error:
         raise StartError(f"cannot use the database: {error}. Check PROPRIETY_DATABASE_URL.") from None
-    if not configured and not settings.loopback:
-        raise StartError(
-            f"no API key exists, so anyone who can reach {settings.host} could use the API. Create a key with "
-            "`propriety keys create NAME`, or set PROPRIETY_HOST to 127.0.0.1."
-        )
+    except OSError as error:
+        raise StartError(f"cannot write in {settings.data_dir}: {error}. Check PROPRIETY_DATA_DIR.") from None
+    return key
 
 
 def _environment(settings: Settings) -> dict[str, str]:

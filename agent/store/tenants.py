@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple
 from cachetools import TTLCache
 from pydantic import Field
 from sqlalchemy import JSON, DateTime, Engine, ForeignKey, String, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from agent.store.database import Base, utc
@@ -51,13 +52,17 @@ class Terms(Strict):
 
 
 class Tenant(NamedTuple):
-    """`name` is empty if no key is configured."""
+    """`name` is empty for a caller without a key."""
 
     name: str
     terms: Terms
 
 
-ANYONE = Tenant("", Terms(scopes=list(Scope), per_minute=None, concurrent=None))
+ANYONE = Tenant("", Terms(scopes=[Scope.MODERATE, Scope.DRAW], per_minute=None, concurrent=None))
+"""Whoever is served without a key, if the setting `keyless` allows that."""
+
+ADMIN = Tenant("admin", Terms(scopes=list(Scope), per_minute=None, concurrent=None))
+"""The tenant of the key that the first start makes."""
 
 
 class TenantRow(Base):
@@ -100,7 +105,6 @@ class Tenants:
         """`clock` gives the seconds by which keys are remembered."""
         self._database = database
         self._known: TTLCache[str, tuple[Tenant, dt.datetime | None]] = TTLCache(MAX_REMEMBERED, REMEMBERED_S, clock)
-        self._any: TTLCache[str, bool] = TTLCache(1, REMEMBERED_S, clock)
         self._lock = Lock()
 
     def create(self, name: str, terms: Terms) -> str:
@@ -114,10 +118,14 @@ class Tenants:
                 raise TenantError(f"the tenant {name!r} already exists; `propriety keys rotate` makes another key")
             session.add(TenantRow(name=name, created_at=_now(), terms=terms.model_dump(mode="json")))
             session.flush()
-            key = _new_key(session, name)
-        with self._lock:
-            self._any["any"] = True
-        return key
+            return _new_key(session, name)
+
+    def create_first(self) -> str | None:
+        """The key of the tenant `ADMIN`, which is created if no key was ever made; None if one was."""
+        try:
+            return None if self.configured() else self.create(*ADMIN)
+        except (TenantError, IntegrityError):  # another process was faster
+            return None
 
     def change(self, name: str, terms: dict[str, Any]) -> Terms:
         """Replace these terms, by field; each process follows within `REMEMBERED_S`.
@@ -192,28 +200,14 @@ class Tenants:
             return None if row is None else _tenant(row)
 
     def configured(self) -> bool:
-        """Whether a key was ever made. From then on nobody is served without one, even if all are revoked."""
-        with self._lock:
-            known = self._any.get("any")
-        if known is None:
-            with Session(self._database) as session:
-                known = session.scalar(select(KeyRow.hash).limit(1)) is not None
-            with self._lock:
-                self._any["any"] = known
-        return known
+        """Whether a key was ever made, even if it has ended."""
+        with Session(self._database) as session:
+            return session.scalar(select(KeyRow.hash).limit(1)) is not None
 
-    def asking(self, key: str | None) -> Tenant | None:
-        """The tenant with that key; `ANYONE` if no key was ever made; None if the key is missing, unknown or ended."""
-        if not self.configured():
-            return ANYONE
-        return None if key is None else self.of(key)
-
-    def remembered(self, key: str | None) -> Tenant | None:
-        """As `asking`, from memory only, so that an event loop can call it; None if it was not looked up recently."""
+    def remembered(self, key: str) -> Tenant | None:
+        """As `of`, from memory only, so that an event loop can call it; None if it was not looked up recently."""
         with self._lock:
-            if self._any.get("any") is False:
-                return ANYONE
-            found = None if key is None else self._known.get(_hash(key))
+            found = self._known.get(_hash(key))
         return found and _unless_expired(found)
 
     def _end(self, session: Session, name: str, when: dt.datetime) -> int:

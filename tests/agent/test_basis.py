@@ -6,7 +6,7 @@ from agent.basis import NotAllowedError, place_for
 from agent.policy.files import load_policies
 from agent.policy.lookup import UnknownLocaleError
 from agent.settings import Settings
-from agent.store.tenants import ANYONE, Scope, Tenant, Terms
+from agent.store.tenants import ADMIN, ANYONE, Scope, Tenant, Terms
 from propriety.verdict import Detector
 
 
@@ -64,6 +64,7 @@ def test_an_unknown_locale_is_refused_for_every_tenant(policies, locale):
         (ANYONE, None, None, "policy"),
         (ANYONE, None, Detector.NEAREST, Detector.NEAREST),
         (ANYONE, Detector.LLM, Detector.NEAREST, Detector.LLM),
+        (ADMIN, Detector.LLM, Detector.NEAREST, Detector.LLM),
         (tenant(), None, Detector.NEAREST, Detector.NEAREST),
         (tenant(detector=Detector.LLM), None, Detector.NEAREST, Detector.LLM),
         (tenant(detector=Detector.LLM), Detector.LLM, None, Detector.LLM),

@@ -129,7 +129,7 @@ def test_the_key_is_sent_and_a_refused_key_ends_with_2(start_api, tmp_path, monk
     database = open_database(f"sqlite:///{folder}/propriety.db")
     key = Tenants(database).create("acme", Terms(scopes=[Scope.MODERATE]))
     database.dispose()
-    with start_api(folder) as (url, _):
+    with start_api(folder, keyless=False) as (url, _):
         monkeypatch.setenv("PROPRIETY_URL", url)
         for wrong in ("", "wrong"):
             monkeypatch.setenv("PROPRIETY_API_KEY", wrong)

@@ -38,16 +38,19 @@ def is_ready(port: int) -> bool:
         return False
 
 
-def test_a_drawing_worker_killed_while_it_draws(serve: Any, free_port: Any, tmp_path: Path, wait_until: Any) -> None:
-    port = free_port()
-    with serve(tmp_path, generator_url=f"http://127.0.0.1:{port}") as api:
+def test_a_drawing_worker_killed_while_it_draws(
+    serve: Any, free_port: Any, tmp_path: Path, wait_until: Any, admin_headers: Any
+) -> None:
+    port, database_url = free_port(), f"sqlite:///{tmp_path}/propriety.db"
+    operator = admin_headers(database_url)
+    with serve(tmp_path, generator_url=f"http://127.0.0.1:{port}", database_url=database_url) as api:
 
         def draw() -> httpx.Response:
             response: httpx.Response = api.client.post("/v1/images/generations", json=BODY)
             return response
 
         def decisions() -> int:
-            lines = api.client.get("/metrics").text.splitlines()
+            lines = api.client.get("/metrics", headers=operator).text.splitlines()
             return sum(float(line.split()[-1]) for line in lines if line.startswith("propriety_decisions_total{"))
 
         with drawing_worker(port, wait_until) as worker:

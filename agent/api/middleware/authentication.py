@@ -16,7 +16,7 @@ from agent.api.errors import CLOSE, ApiError, answered
 from agent.api.service import service_of
 from agent.settings import is_loopback
 from agent.store.database import AWAY
-from agent.store.tenants import ANYONE, HINT, Tenant
+from agent.store.tenants import ANYONE, HINT, PREFIX, Tenant
 
 # Open to everybody: health, the documentation, and pictures, whose links are secrets themselves.
 PUBLIC = re.compile(rf"/(healthz|readyz|openapi\.json|docs(/[^/]*)?)|{LINK_PATH}[^/]+")
@@ -43,18 +43,20 @@ class Authentication:
 
 
 async def _tenant(request: Request, credentials: HTTPAuthorizationCredentials | None) -> Tenant:
-    tenants = service_of(request.app).store.tenants
+    service = service_of(request.app)
     key = None if credentials is None else credentials.credentials
+    # OpenAI's clients always send a key, so one that is not ours counts as none.
+    if service.settings.keyless and not (key and key.startswith(PREFIX)):
+        if _from_this_machine(request):
+            return ANYONE
+        raise _unauthorised("Without a key, only this machine is served, as localhost or by a loopback address.")
+    if key is None:
+        raise _unauthorised("The API key is missing; send it in the header Authorization: Bearer KEY.")
+    tenants = service.store.tenants
     tenant = tenants.remembered(key)
     if tenant is None:
-        tenant = await asyncio.get_running_loop().run_in_executor(_lookups, tenants.asking, key)
-    if tenant is ANYONE:
-        if not _from_this_machine(request):
-            message = "No API key is configured, so only this machine is served; run `propriety keys create NAME`."
-            raise _unauthorised(message)
-    elif key is None:
-        raise _unauthorised("The API key is missing; send it in the header Authorization: Bearer KEY.")
-    elif tenant is None:
+        tenant = await asyncio.get_running_loop().run_in_executor(_lookups, tenants.of, key)
+    if tenant is None:
         raise _unauthorised(f"The API key {key[:HINT]}… is unknown, expired or revoked.")
     return tenant
 

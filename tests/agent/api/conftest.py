@@ -66,7 +66,7 @@ class WordModerator:
     exemplars, model, encoder = NoExemplars(), None, WordCounter()
 
     def __init__(self, generator_url: str, data_dir: Path) -> None:
-        self.settings = Settings(generator_url=generator_url, data_dir=data_dir, database_url=None)
+        self.settings = Settings(generator_url=generator_url, data_dir=data_dir, database_url=None, keyless=True)
         self.policies, self.store = ShippedPolicies(self.settings.policies_dir), Store(self.settings)
         self.calls: list[tuple[list[ChatMessage], str, Detector | None]] = []
 
@@ -209,13 +209,17 @@ def client(url: str) -> Iterator[openai.OpenAI]:
 
 
 @pytest.fixture(scope="session")
-def real_url(tmp_path_factory: pytest.TempPathFactory, worker: str, serve: Serve) -> Iterator[str]:
-    """The URL of the real moderator on the small policies, with the `nearest` detector and no LLM."""
-    settings = Settings(
-        policies_dir=SMALL_POLICIES, data_dir=tmp_path_factory.mktemp("data"), database_url=None,
+def real_settings(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Settings:
+    return Settings(
+        policies_dir=SMALL_POLICIES, data_dir=tmp_path_factory.mktemp("data"), database_url=None, keyless=True,
         detector=None, generator_url=worker, llm_url="http://127.0.0.1:9/v1", encoder="multilingual-e5-small",
     )  # fmt: skip
-    yield from serve(create_app(open_moderator(settings)))
+
+
+@pytest.fixture(scope="session")
+def real_url(real_settings: Settings, serve: Serve) -> Iterator[str]:
+    """The URL of the real moderator on the small policies, with the `nearest` detector and no LLM."""
+    yield from serve(create_app(open_moderator(real_settings)))
 
 
 @pytest.fixture(scope="session")

@@ -210,12 +210,26 @@ def _status(app, address, headers=None):
     return asyncio.run(status())
 
 
-def test_the_first_key_ends_access_without_a_key(moderator, serve, tmp_path):
-    keyed_moderator = moderator.with_settings(Settings(database_url=f"sqlite:///{tmp_path}/keys.db"))
-    app = create_app(keyed_moderator)
+def test_nobody_is_served_without_a_key_unless_the_setting_says_so(moderator, tmp_path):
+    own = {"database_url": f"sqlite:///{tmp_path}/keys.db"}
+    assert _status(create_app(moderator.with_settings(Settings(**own))), "127.0.0.1") == 401
+    app = create_app(moderator.with_settings(Settings(**own, keyless=True)))
     assert _status(app, "127.0.0.1") == 200
-    app.state.service.store.tenants.create("acme", Terms(scopes=BOTH))
-    assert _status(app, "127.0.0.1") == 401
+    key = app.state.service.store.tenants.create("acme", Terms(scopes=BOTH))
+    assert _status(app, "127.0.0.1") == 200
+    assert _status(app, "10.0.0.7", {"Authorization": f"Bearer {key}"}) == 200
+    assert _status(app, "127.0.0.1", {"Authorization": "Bearer not-needed"}) == 200
+    assert _status(app, "127.0.0.1", {"Authorization": f"Bearer {key}x"}) == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/reviews"), ("POST", "/v1/reviews/v-1"), ("POST", "/v1/policies/reload"), ("GET", "/metrics")],
+)
+def test_what_a_proxy_on_this_machine_passes_on_never_reaches_an_operator_s_route_without_a_key(url, method, path):
+    # As nginx forwards by default: from the loopback, with the address of this server as Host.
+    answer = httpx.request(method, url + path, json={"outcome": "confirmed", "reason": "r"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "missing_scope")
 
 
 def test_the_sample_conversation_uses_the_key_from_the_settings(keyed, tenants, worker, tmp_path):

@@ -26,14 +26,16 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def client(
-    request: pytest.FixtureRequest, start_api: Any, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, start_api: Any, admin_headers: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx.Client]:
     """A client of an API, once per kind of database."""
-    folder, own = tmp_path_factory.mktemp("api"), {}
+    folder = tmp_path_factory.mktemp("api")
+    database_url = f"sqlite:///{folder}/propriety.db"
     if request.param == "postgresql":
-        own = {"database_url": request.getfixturevalue("postgres").new_database()}
-    options = {"headers": {"Content-Type": "application/json"}, "timeout": 60, "trust_env": False}
-    with start_api(folder, **own) as (url, _), httpx.Client(base_url=url, **options) as client:
+        database_url = request.getfixturevalue("postgres").new_database()
+    headers = {"Content-Type": "application/json", **admin_headers(database_url)}
+    options = {"headers": headers, "timeout": 60, "trust_env": False}
+    with start_api(folder, database_url=database_url) as (url, _), httpx.Client(base_url=url, **options) as client:
         yield client
 
 
@@ -86,7 +88,10 @@ def test_an_invalid_name_in_a_body_is_refused_and_nothing_is_stored(client: http
 def upload(client: httpx.Client, *names: str) -> str:
     lines = [json.dumps({"custom_id": name, "method": "POST", "url": ENDPOINT, "body": TREE}) for name in names]
     file = {"file": ("in\0\ud800.jsonl".encode("utf-8", "surrogatepass").decode("latin-1"), "\n".join(lines))}
-    response = httpx.post(client.base_url.join("/v1/files"), files=file, data={"purpose": "batch"}, trust_env=False)
+    response = httpx.post(
+        client.base_url.join("/v1/files"), files=file, data={"purpose": "batch"}, trust_env=False,
+        headers={"Authorization": client.headers["Authorization"]},
+    )  # fmt: skip
     return str(response.json()["id"])
 
 

@@ -39,7 +39,12 @@ def agents(small_policies: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     with asyncio.Runner() as loop:
 
         def agent() -> Post:
-            own = {"policies_dir": small_policies, "data_dir": tmp_path_factory.mktemp("data"), "database_url": None}
+            own = {
+                "policies_dir": small_policies,
+                "data_dir": tmp_path_factory.mktemp("data"),
+                "database_url": None,
+                "keyless": True,
+            }
             app = create_app(open_moderator(Settings(cache_size=0, llm_url="http://127.0.0.1:9/v1", **own)))
             transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("127.0.0.1", 1))
             client = httpx.AsyncClient(transport=transport, base_url="http://localhost")

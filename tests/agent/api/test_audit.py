@@ -55,7 +55,7 @@ def test_every_answered_decision_outlives_a_kill(start, empty_url: str) -> None:
 
 
 def test_a_decision_that_cannot_be_logged_is_not_returned(tmp_path: Path) -> None:
-    settings = Settings(policies_dir=SMALL_POLICIES, data_dir=tmp_path, database_url=None)
+    settings = Settings(policies_dir=SMALL_POLICIES, data_dir=tmp_path, database_url=None, keyless=True)
     app = create_app(open_moderator(settings))
     database = open_database(settings.decision_log_url)
     with database.begin() as connection:

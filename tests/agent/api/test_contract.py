@@ -22,7 +22,7 @@ def test_every_response_conforms_to_the_openapi_document(start_api: Any, worker:
     terms = Terms(scopes=list(Scope), detector=Detector.NEAREST, per_minute=None, concurrent=None)
     key = Tenants(database).create("acme", terms)
     database.dispose()
-    with start_api(tmp_path, generator_url=worker) as (url, _):
+    with start_api(tmp_path, keyless=False, generator_url=worker) as (url, _):
         command = [
             sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--header",
             f"Authorization: Bearer {key}", "--exclude-checks", TOO_STRICT, "--max-examples", str(EXAMPLES),

@@ -50,6 +50,7 @@ def test_a_request_is_one_trace_without_its_prompt_and_llm_and_generator_receive
         settings = {
             "PROPRIETY_POLICIES_DIR": str(SMALL_POLICIES), "PROPRIETY_DATA_DIR": str(tmp_path),
             "PROPRIETY_LLM_URL": f"{url}/v1", "PROPRIETY_GENERATOR_URL": url, "PROPRIETY_OTLP_ENDPOINT": url,
+            "PROPRIETY_KEYLESS": "true",
         }  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM], env={**os.environ, **settings}, capture_output=True, text=True

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from agent.settings import Settings
-from agent.stack import Part, StartError, serve
-from agent.stack.serve import plan
+from agent.stack import Part, serve
+from agent.stack.serve import make_first_key, plan
 from agent.store.database import open_database
-from agent.store.tenants import Scope, Tenants, Terms
+from agent.store.tenants import ADMIN, Tenants
 
 
 @pytest.fixture(autouse=True)
@@ -41,13 +42,30 @@ def test_the_api_is_reached_at_an_address_of_this_machine(host: str, reached_at:
     assert Settings(host=host, port=8123).local_url == f"http://{reached_at}:8123"
 
 
-def test_an_address_that_others_can_reach_is_served_only_once_a_key_exists(free_port: int, tmp_path: Path) -> None:
-    settings = Settings(host="0.0.0.0", port=free_port, database_url=f"sqlite:///{tmp_path}/keys.db")
-    with pytest.raises(StartError, match="propriety keys create"):
-        plan(settings, {Part.API})
-    for host in ("127.0.0.1", "localhost"):
-        assert plan(settings.model_copy(update={"host": host}), {Part.API})
+def test_the_first_start_makes_an_admin_key_which_the_commands_send_to_this_machine_alone(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data")
+    assert settings.key_to_send is None
+    key = make_first_key(settings)
+    assert key is not None
+    assert settings.admin_key_path.stat().st_mode & 0o077 == 0
     database = open_database(settings.decision_log_url)
-    Tenants(database).create("acme", Terms(scopes=[Scope.MODERATE]))
+    assert Tenants(database).of(key) == ADMIN
+    Tenants(database).revoke(ADMIN.name)
     database.dispose()
-    assert plan(settings, {Part.API})
+    assert make_first_key(settings) is None
+    assert settings.key_to_send == key
+    assert settings.model_copy(update={"url": "https://guard.example"}).key_to_send is None
+    assert settings.model_copy(update={"api_key": SecretStr("given")}).key_to_send == "given"
+
+
+def test_no_admin_key_is_made_where_there_is_a_key_or_another_process_was_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    database = open_database(settings.decision_log_url)
+    Tenants(database).create(*ADMIN)
+    database.dispose()
+    assert make_first_key(settings) is None
+    monkeypatch.setattr(Tenants, "configured", lambda _: False)
+    assert make_first_key(settings) is None
+    assert not settings.admin_key_path.exists()

@@ -75,17 +75,14 @@ def test_a_revoked_key_is_accepted_no_longer_than_it_is_remembered(database: Eng
 def test_a_key_that_was_looked_up_needs_no_database_while_it_is_remembered(database: Engine) -> None:
     now = 0.0
     serving, operator = Tenants(database, clock=lambda: now), Tenants(database)
-    assert serving.remembered(None) is None
-    assert serving.asking(None) is serving.remembered(None) is serving.remembered("wrong") is ANYONE
-    now += module.REMEMBERED_S + 0.1
     key = operator.create("acme", TERMS)
     assert serving.remembered(key) is None
-    assert serving.asking(key) == serving.remembered(key) == operator.of(key) is not None
-    assert serving.asking(None) is serving.remembered(None) is serving.asking("wrong") is None
+    assert serving.of(key) == serving.remembered(key) == operator.of(key) is not None
+    assert serving.remembered("wrong") is serving.of("wrong") is None
     ended = operator.rotate("acme", dt.timedelta(seconds=-1))
     assert serving.remembered(key) is not None
     now += module.REMEMBERED_S + 0.1
-    assert serving.remembered(key) is serving.remembered(ended) is serving.asking(key) is None
+    assert serving.remembered(key) is serving.remembered(ended) is serving.of(key) is None
 
 
 def test_changed_terms_apply_to_every_key_once_the_old_terms_are_forgotten(database: Engine) -> None:

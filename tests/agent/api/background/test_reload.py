@@ -30,6 +30,7 @@ def moderator(tmp_path: Path):
             policies_dir=tmp_path / "policies",
             data_dir=tmp_path,
             database_url=None,
+            keyless=True,
             policies_watch_s=0.05,
             llm_url="http://127.0.0.1:9/v1",
         )
@@ -74,7 +75,9 @@ def test_a_changed_file_takes_effect_without_a_restart(moderator, served):
     wait_until(lambda: action(served) == "allow")
 
 
-def test_a_broken_file_keeps_the_previous_policies_and_is_reported_until_it_is_fixed(moderator, served, caplog):
+def test_a_broken_file_keeps_the_previous_policies_and_is_reported_until_it_is_fixed(
+    moderator, served, caplog, admin_headers
+):
     good = arabic(moderator).read_text(encoding="utf-8")
     arabic(moderator).write_text(good.replace("severity: medium", "severity: mild"), encoding="utf-8")
     wait_until(lambda: ready(served)["parts"]["policies"].startswith("degraded: "))
@@ -84,7 +87,8 @@ def test_a_broken_file_keeps_the_previous_policies_and_is_reported_until_it_is_f
     assert f"{arabic(moderator)}:" in caplog.text
     assert REGISTRY.get_sample_value("propriety_policies_broken") == 1
     assert action(served) == "rewrite"
-    answer = httpx.post(f"{served}/v1/policies/reload", trust_env=False)
+    operator = admin_headers(moderator.settings.decision_log_url)
+    answer = httpx.post(f"{served}/v1/policies/reload", headers=operator, trust_env=False)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "policy_broken")
     assert "ar-SA.yaml:" in answer.json()["error"]["message"]
     arabic(moderator).write_text(good, encoding="utf-8")

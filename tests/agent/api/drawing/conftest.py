@@ -23,7 +23,7 @@ def client_for(serve: Callable[[Any], Iterator[str]], moderator: Any) -> Iterato
 
         def client(backend: FastAPI, path: str = "", **settings: Any) -> openai.OpenAI:
             url = stack.enter_context(contextmanager(serve)(backend))
-            data = {"data_dir": moderator.settings.data_dir, "database_url": None}
+            data = {"data_dir": moderator.settings.data_dir, "database_url": None, "keyless": True}
             own_moderator = moderator.with_settings(Settings(generator_url=url + path, **data, **settings))
             api = stack.enter_context(contextmanager(serve)(create_app(own_moderator)))
             return stack.enter_context(openai.OpenAI(base_url=f"{api}/v1", api_key="none", max_retries=0))

@@ -48,7 +48,7 @@ def test_decisions_are_counted_by_tenant_locale_rule_and_action(real_url):
     assert (count("alcohol", "rewrite"), count("", "allow")) == (before[0] + 1, before[1] + 1)
 
 
-def test_degraded_decisions_and_steps_are_counted_and_labels_stay_bounded(real_url):
+def test_degraded_decisions_and_steps_are_counted_and_labels_stay_bounded(real_url, real_settings, admin_headers):
     before = sample("propriety_degraded_total")
     for number in range(3):
         body = {"input": f"a tree {number}", "locale": f"ar-SA-x-{number}", "model": "propriety-llm"}
@@ -57,7 +57,9 @@ def test_degraded_decisions_and_steps_are_counted_and_labels_stay_bounded(real_u
         httpx.get(f"{real_url}/v1/verdicts/{number}")
         httpx.get(f"{real_url}/nowhere/{number}")
     assert sample("propriety_degraded_total") > before
-    families = {family.name: family for family in text_string_to_metric_families(metrics(real_url))}
+    operator = admin_headers(real_settings.decision_log_url)
+    metrics = httpx.get(f"{real_url}/metrics", headers=operator).text
+    families = {family.name: family for family in text_string_to_metric_families(metrics)}
     steps = {one.labels["step"] for one in families["propriety_step_seconds"].samples}
     assert {"detect", "total"} <= steps
     routes = {one.labels["route"] for one in families["propriety_request_seconds"].samples}
@@ -69,13 +71,9 @@ def test_degraded_decisions_and_steps_are_counted_and_labels_stay_bounded(real_u
     assert families["propriety_requests_in_progress"].samples[0].value >= 1
 
 
-def metrics(url: str) -> str:
-    return httpx.get(f"{url}/metrics").text
-
-
 def test_the_metrics_scope_opens_only_the_metrics(moderator, serve, tmp_path):
     keyed_moderator = moderator.with_settings(
-        moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/keys.db"})
+        moderator.settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/keys.db", "keyless": False})
     )
     app = create_app(keyed_moderator)
     keys = {scope: app.state.service.store.tenants.create(scope.value, Terms(scopes=[scope])) for scope in Scope}
@@ -124,6 +122,7 @@ def test_the_log_is_json_with_ids_and_contains_prompts_only_if_configured(tmp_pa
     settings = {
         "PROPRIETY_POLICIES_DIR": str(SMALL_POLICIES), "PROPRIETY_DATA_DIR": str(tmp_path),
         "PROPRIETY_LLM_URL": "http://127.0.0.1:9/v1", "PROPRIETY_LOG_PROMPTS": str(prompts),
+        "PROPRIETY_KEYLESS": "true",
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], env={**os.environ, **settings}, capture_output=True, text=True
