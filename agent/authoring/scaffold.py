@@ -10,6 +10,7 @@ from typing import Literal
 import langcodes
 
 from agent.policy.audience import audience_of
+from agent.policy.lookup import filed_as
 from agent.policy.model import BASE, Policy
 
 _SCAFFOLD = """\
@@ -61,7 +62,7 @@ def scaffold(locale: str, extends: str, policies: Mapping[str, Policy]) -> str:
     parents = [policy.locale for policy in policies.values() if not policy.audience]
     if extends not in parents:
         raise ScaffoldError("extends", f"{extends!r} is not one of {', '.join(parents)}")
-    if not langcodes.tag_is_valid(locale) or audience_of(locale) or locale != langcodes.standardize_tag(locale):
+    if not langcodes.tag_is_valid(locale) or audience_of(locale) or locale != filed_as(locale):
         raise ScaffoldError("locale", f"{locale!r} is not a registered BCP-47 tag in its usual form, such as vi-VN")
     language = langcodes.Language.get(locale).language
     return _SCAFFOLD.format(locale=locale, extends=extends, today=dt.date.today(), language=language)

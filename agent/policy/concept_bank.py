@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from agent.policy.model import Text
-from agent.policy.source import Source, read_yaml
+from agent.policy.source import Source, policy_files, read_yaml
 from propriety.verdict import Category, Strict
 
 CONCEPTS = "concepts"  # the bank's folder, in the folder of policies
@@ -37,8 +37,12 @@ class ConceptBank(Strict):
 
 
 def concept_files(directory: Path) -> list[Path]:
-    """The files of the concept bank in a folder of policies."""
-    return sorted((directory / CONCEPTS).glob("*.yaml"))
+    """The files of the concept bank in a folder of policies.
+
+    Raises:
+        PolicyError: as `policy_files`.
+    """
+    return policy_files(directory / CONCEPTS)
 
 
 def topic_names(directory: Path) -> set[str]:

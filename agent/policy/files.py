@@ -14,11 +14,12 @@ from typing import Any
 import langcodes
 from pydantic import TypeAdapter, ValidationError
 
-from agent.policy.audience import with_audience
+from agent.policy.audience import audience_of, with_audience
 from agent.policy.concept_bank import ConceptBank, topic_names
 from agent.policy.inherit import Written, lineage, resolve
+from agent.policy.lookup import filed_as
 from agent.policy.model import BASE, DisabledRule, Policy, PolicyFile
-from agent.policy.source import PolicyError, Source, read_yaml
+from agent.policy.source import PolicyError, Source, policy_files, read_yaml
 
 AUDIENCES = "audience"
 
@@ -38,7 +39,7 @@ def load_policies(directory: Path, instead: Path | None = None, bank: ConceptBan
         PolicyError: the first file that is wrong; none is served then.
     """
     places = _read_places(directory, instead)
-    audiences = [_read(path, path.stem, True) for path in sorted((directory / AUDIENCES).glob("*.yaml"))]
+    audiences = [_read(path, path.stem, True) for path in policy_files(directory / AUDIENCES)]
     lineages = {locale: lineage(locale, places) for locale in places}
     for audience in audiences:
         lineages |= {with_audience(locale, audience.file.locale): [audience, *lineages[locale]] for locale in places}
@@ -56,7 +57,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _read_places(directory: Path, instead: Path | None) -> dict[str, Written]:
-    paths = {path.stem: path for path in sorted(directory.glob("*.yaml"))}
+    paths = {path.stem: path for path in policy_files(directory)}
     if instead:
         data = read_yaml(instead).data
         paths[str(data.get("locale")) if isinstance(data, Mapping) else instead.stem] = instead
@@ -72,17 +73,30 @@ def _read(path: Path, locale: str, is_audience: bool) -> Written:
     except ValidationError as error:
         raise source.invalid(error) from None
     if file.locale != locale:
-        raise source.error(["locale"], f"locale: expected {locale!r}, the file's name; change the one or the other")
+        fix = "change the one or the other, or remove the file if it is a copy"
+        raise source.error(["locale"], f"locale: expected {locale!r}, the file's name, not {file.locale!r}; {fix}")
     if is_audience:
         _check_audience(file, source)
-    elif locale != BASE and not langcodes.tag_is_valid(locale):
-        raise source.error(["locale"], f"locale: expected a registered BCP-47 tag, such as de-DE, or {BASE!r}")
+    elif locale != BASE:
+        _check_place(locale, source)
     seen: set[str] = set()
     for index, rule in enumerate(file.rules):
         if rule.id in seen:
             raise source.error(["rules", index], f"rules: the id {rule.id!r} is used twice; rename or remove one")
         seen.add(rule.id)
     return Written(file, source, is_audience)
+
+
+def _check_place(locale: str, source: Source) -> None:
+    if not langcodes.tag_is_valid(locale):
+        raise source.error(["locale"], f"locale: expected a registered BCP-47 tag, such as de-DE, or {BASE!r}")
+    if audience_of(locale.lower()):
+        raise source.error(["locale"], f"locale: expected a place alone; audiences are files in {AUDIENCES}/")
+    if (filed := filed_as(locale)) != locale:
+        problem = (
+            f"locale: expected {filed!r}, by which requests for {locale!r} find their policy; rename the file, too"
+        )
+        raise source.error(["locale"], problem)
 
 
 def _check_audience(file: PolicyFile, source: Source) -> None:

@@ -46,6 +46,11 @@ def lookup(policies: Mapping[str, Policy], locale: str) -> tuple[str, Policy]:
     return tag, by_lower[with_audience(BASE, audience)]
 
 
+def filed_as(locale: str) -> str:
+    """The tag by which requests for a locale look for its policy: `he-IL` for `iw-IL`, `zh-TW` for `cmn-TW`."""
+    return langcodes.standardize_tag(locale, macro=True)
+
+
 def _ranges(tag: str) -> Iterator[str]:
     """The tags to look for, each followed by itself without its script: `zh-Hant-TW`, `zh-TW`, `zh-Hant`, `zh`.
 
@@ -53,7 +58,7 @@ def _ranges(tag: str) -> Iterator[str]:
     subtags), it stands for that: `zh-Hant` for `zh-Hant-TW`, but `ja-Latn` for no place. A member of a macrolanguage
     stands for it: `cmn-TW` for `zh-TW`.
     """
-    subtags = langcodes.standardize_tag(tag, macro=True).lower().split("-")
+    subtags = filed_as(tag).lower().split("-")
     language = langcodes.Language.get(tag)
     script, likely = language.script, language.maximize().territory
     if script and not language.territory and likely:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any
 
 import langcodes
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from agent.policy.audience import audience_of, split_audience, with_audience
 from propriety.verdict import Action, Category, Detector, Severity, Strict, Verdict
@@ -187,13 +189,23 @@ def _rule_kind(value: Any) -> str:
     return "disabled" if isinstance(value, Mapping) and "disabled" in value else "override"
 
 
+def _day(value: Any) -> Any:
+    """Refuses what pydantic would take for a day, but the schema does not: 0 for 1970-01-01, or a time."""
+    if isinstance(value, str) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        with suppress(ValueError):
+            return dt.date.fromisoformat(value)
+    if type(value) is dt.date:
+        return value
+    raise ValueError(f"expected a valid date, such as 2026-01-31, not {value!r}")
+
+
 class PolicyFile(Strict):
     """One YAML file as written, before it is laid over its parent."""
 
     locale: Text
     extends: str | None = Field(description="The parent's locale; null for base and audiences.")
     title: Text
-    version: dt.date
+    version: Annotated[dt.date, BeforeValidator(_day)]
     detector: Detector | None = None
     severities: Severities | None = None
     message: Messages | None = None

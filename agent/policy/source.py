@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,8 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from propriety.text_files import wrong_encoding
+from agent.policy.yaml_fixes import fix_for
+from propriety.text_files import EncodingError, read_utf8
 
 Location = Iterable[str | int]  # the keys and indices that lead to a part of a file, as pydantic gives them
 
@@ -50,6 +52,10 @@ class Source(NamedTuple):
                 problem = "required, but missing; add it"
             case "model_type":
                 problem = "expected keys and values"
+            case "string_type" if isinstance(first["input"], int | float):
+                problem = "expected text, but YAML reads this as a number, or as true or false; put it in quotes"
+            case "string_type" if first["input"] is None:
+                problem = "expected text, but there is none; add it"
             case "value_error":
                 problem = str(first["ctx"]["error"])
             case _:
@@ -57,30 +63,49 @@ class Source(NamedTuple):
         return PolicyError(self.path, line, f"{'.'.join(names) or 'the file'}: {problem}")
 
 
+def policy_files(folder: Path) -> list[Path]:
+    """The YAML files of a folder, without those that editors and systems hide beside them (`~$x.yaml`, `.x.yaml`).
+
+    Raises:
+        PolicyError: a name ends in `.yml`, `.YAML` or `.yaml.txt`, so that the file would be left out unnoticed.
+    """
+    files = [path for path in sorted(folder.glob("*")) if not path.name.startswith((".", "~$"))]
+    for path in files:
+        if (found := re.search(r"\.ya?ml(\.txt)?$", path.name, re.IGNORECASE)) and found[0] != ".yaml":
+            name = f"{path.name[: found.start()]}.yaml"
+            raise PolicyError(path, 1, f"expected a name that ends in .yaml; rename the file to {name!r}, or remove it")
+    return [path for path in files if path.suffix == ".yaml"]
+
+
 def read_yaml(path: Path) -> Source:
-    """Read a YAML 1.2 file.
+    """Read a YAML 1.2 file. Its text is normalised (NFC), since systems compose letters and their marks differently.
 
     Raises:
         PolicyError: the file cannot be read, is not valid YAML, has a key twice or a tag that makes an object.
     """
+    text = ""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = unicodedata.normalize("NFC", read_utf8(path))
         loader = _Loader(text)
         tree = loader.get_single_node()
         return Source(path, None if tree is None else loader.construct_document(tree), tree)
     except yaml.MarkedYAMLError as error:
         mark, begin = error.problem_mark or error.context_mark, error.context_mark
-        where = f" {error.context} that begins on line {begin.line + 1}" if error.context and begin else ""
-        raise PolicyError(path, mark.line + 1 if mark else 1, f"expected valid YAML: {error.problem}{where}") from None
+        problem = (
+            f"{error.problem} {error.context} that begins on line {begin.line + 1}"
+            if error.context and begin
+            else str(error.problem)
+        )
+        fix = fix_for(problem, text, begin.line if begin else mark.line, mark.line, mark.column) if mark else ""
+        raise PolicyError(path, mark.line + 1 if mark else 1, f"expected valid YAML: {problem}{fix}") from None
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n") + 1
-        raise PolicyError(path, line, f"expected valid YAML: {error.reason}") from None
-    except UnicodeDecodeError as error:
-        raise PolicyError(path, 1, f"expected UTF-8: {wrong_encoding(error.object[:4]) or error}") from None
+        character = f"the character U+{error.character:04X}, which cannot be seen, is not allowed; delete it"
+        raise PolicyError(path, line, f"expected valid YAML: {character}") from None
+    except EncodingError as error:
+        raise PolicyError(path, error.line, f"expected UTF-8: {error}") from None
     except OSError as error:
         raise PolicyError(path, 1, f"expected a readable file: {error}") from None
-    except ValueError as error:  # an explicit tag whose text does not fit, such as `!!int x`
-        raise PolicyError(path, 1, f"expected valid YAML: {error}") from None
 
 
 class _Loader(yaml.CSafeLoader):
@@ -91,9 +116,17 @@ class _Loader(yaml.CSafeLoader):
 
     yaml_implicit_resolvers: dict[str, Any] = {}
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, ValueError):  # PyYAML's, for a tag such as `!!int x`
+            kind = node.tag.removeprefix("tag:yaml.org,2002:")
+            problem = f"this does not read as {kind}; put it in quotes, or remove its tag"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value!r}", key.start_mark)

@@ -41,6 +41,7 @@ def test_an_existing_file_is_left_as_it_is(folder: Path) -> None:
         ("xx-YY", "base", "locale"),
         ("de_de", "base", "locale"),
         ("de-x-a", "base", "locale"),
+        ("arb-SA", "base", "locale"),
         ("vi-VN", "nowhere", "extends"),
     ],
 )

@@ -38,7 +38,14 @@ def test_a_base_policy_is_required(write: Write, child: str) -> None:
         ("  - id: a.rule\n    severity: low", "  - severity: low", 6, "rules.0.id: required, but missing"),
         ("title: Deutschland", "title: Deutschland\ntitle: Germany", 4, "duplicate key 'title'"),
         ("locale: de-DE", "locale: de-AT", 1, "expected 'de-DE', the file's name"),
-        ("2026-01-02", "2026-99-99", 4, "version: expected a valid date"),
+        ("2026-01-02", "2026-99-99", 4, "version: expected a valid date, such as 2026-01-31, not '2026-99-99'"),
+        ("2026-01-02", "02.01.2026", 4, "version: expected a valid date"),
+        ("2026-01-02", "2026-01-02 00:00", 4, "version: expected a valid date"),
+        ("2026-01-02", "0", 4, "version: expected a valid date"),
+        ("2026-01-02", "٢٠٢٦-٠١-٠٢", 4, "version: expected a valid date"),
+        ("Deutschland", "true", 3, "title: expected text, but YAML reads this as a number, or as true or false; put"),
+        ("Deutschland", "08", 3, "title: expected text"),
+        ("Deutschland", "", 3, "title: expected text, but there is none"),
         ("    severity: low", "    category: child_sexual_exploitation", 6, "expected severity critical"),
         ("  - id: a.rule\n    severity: low", "  - id: b.rule\n    disabled: it does not hold here", 6, "no inherited"),
         ("  - id: a.rule", "  - id: b.rule", 6, "rules.b.rule.category: required, but missing"),
@@ -63,6 +70,46 @@ def test_a_file_without_keys_is_refused(write: Write, base: str, text: str) -> N
 def test_the_name_of_a_file_is_a_registered_tag(write: Write, base: str, child: str) -> None:
     with pytest.raises(PolicyError, match="expected a registered BCP-47 tag"):
         load_policies(write({"base": base, "xx-YY": child.replace("de-DE", "xx-YY")}))
+
+
+@pytest.mark.parametrize(
+    ("locale", "usual"),
+    [
+        ("NO", "no"),
+        ("ar-sa", "ar-SA"),
+        ("iw-IL", "he-IL"),
+        ("cmn-TW", "zh-TW"),
+        ("arb-SA", "ar-SA"),
+        ("en-UK", "en-GB"),
+    ],
+)
+def test_a_locale_under_which_no_request_finds_the_file_is_refused(
+    write: Write, base: str, child: str, locale: str, usual: str
+) -> None:
+    with pytest.raises(PolicyError, match=f":1: locale: expected '{usual}'"):
+        load_policies(write({"base": base, locale: child.replace("de-DE", locale)}))
+
+
+def test_an_audience_is_no_part_of_a_places_name(write: Write, base: str, child: str) -> None:
+    locale = "de-DE-x-children"
+    with pytest.raises(PolicyError, match="locale: expected a place alone"):
+        load_policies(write({"base": base, locale: child.replace("de-DE", locale)}))
+
+
+@pytest.mark.parametrize("name", ["de-DE (1)", "de-DE - Kopie", "Copy of de-DE"])
+def test_a_copy_of_a_file_is_refused(write: Write, base: str, child: str, name: str) -> None:
+    with pytest.raises(PolicyError, match=r"the file's name, not 'de-DE'; .* remove the file if it is a copy"):
+        load_policies(write({"base": base, "de-DE": child, name: child}))
+
+
+@pytest.mark.parametrize("name", ["fr-FR.yml", "audience/teens.YAML", "concepts/fr.yaml.txt"])
+def test_a_file_in_any_folder_that_would_be_left_out_unnoticed_is_refused(write: Write, base: str, name: str) -> None:
+    folder = write({"base": base, "audience/none": "", "concepts/none": ""})
+    for empty in ("audience/none.yaml", "concepts/none.yaml"):
+        (folder / empty).unlink()
+    (folder / name).write_text("{}", encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"expected a name that ends in \.yaml"):
+        load_policies(folder)
 
 
 @pytest.mark.parametrize(
