@@ -13,6 +13,8 @@ from agent.basis import Basis
 from agent.concurrency import in_encoder_thread
 from agent.decide import decide
 from agent.judge.detect import NEEDS_JUDGE, Reading
+from agent.judge.errors import LLMBusyError
+from agent.judge.patience import Patience, working
 from agent.judge.readings import read_prompt
 from agent.policy.model import Policy
 from agent.prompt.compose import BadPromptError as BadPromptError
@@ -81,6 +83,7 @@ class Moderator:
             UnknownLocaleError: the locale is malformed or unregistered.
             NotAllowedError: the tenant's terms exclude the locale or the detector.
             BadPromptError: the prompt is empty, or longer than `max_prompt_chars`.
+            LLMBusyError: the LLM has more questions than it answers in time; nothing was decided.
         """
         started = time.perf_counter()
         basis = await self.policies.resolve(locale, detector, tenant)
@@ -112,6 +115,8 @@ class Moderator:
         timings = dict[str, float]()
         try:
             outcome = await self._decide(prompt, basis, timings)
+        except LLMBusyError:
+            raise
         except Exception:
             log.exception("no detector is available; fail_open is %s", self.settings.fail_open)
             outcome = undetected(prompt, self.settings.fail_open)
@@ -129,7 +134,7 @@ class Moderator:
             return Outcome(reading, decision, None, None, bool(reading.answers))
         safe_prompt, by_llm = prompt, bool(reading.answers)
         if decision.action is Action.REWRITE:
-            with step("rewrite", timings):
+            with step("rewrite", timings), working(Patience.STARTED):
                 rewritten, candidates = await self._rewrite(prompt, reading, basis)
             by_llm = by_llm or rewritten.worded or any(candidate.answers for candidate in candidates)
             if rewritten.degraded or any(candidate.status is Status.DEGRADED for candidate in candidates):

@@ -49,7 +49,7 @@ class SourceError(ValueError):
 
 @dataclass
 class Tally:
-    """How many lines of a run were judged, skipped, bad, or judged without the LLM."""
+    """How many lines of a run were judged, skipped, bad, or have only a verdict without the LLM."""
 
     judged: int = 0
     skipped: int = 0
@@ -57,12 +57,15 @@ class Tally:
     degraded: int = 0
 
     def __str__(self) -> str:
-        without = f" ({self.degraded} without the LLM)" if self.degraded else ""
-        return f"{self.judged} judged{without}, {self.skipped} judged before, {self.bad} bad"
+        return f"{self.judged} judged, {self.skipped} judged before, {self.bad} bad"
 
 
-async def judge_file(moderator: Moderator, source: Path, target: Path, locale: str, detector: Detector | None) -> Tally:
+async def judge_file(
+    moderator: Moderator, source: Path, target: Path, locale: str, detector: Detector | None, allow_degraded: bool
+) -> Tally:
     """Judge every line of `source` whose id is not in `target`, and append the results there as they are done.
+
+    Degraded results are written only with `allow_degraded`, since what is written is not judged again.
 
     Raises:
         JournalError: `target` holds something that this command did not write.
@@ -88,9 +91,11 @@ async def judge_file(moderator: Moderator, source: Path, target: Path, locale: s
             if verdict.status is Status.ERROR:
                 refuse(number, "no detector was available, so nothing is written; run the same command again")
                 return
-            append(file, _judged(prompt.id, verdict))
-            tally.judged += 1
-            tally.degraded += verdict.status is Status.DEGRADED
+            degraded = verdict.status is Status.DEGRADED
+            tally.degraded += degraded
+            if allow_degraded or not degraded:
+                append(file, _judged(prompt.id, verdict))
+                tally.judged += 1
             progress.advance(task)
 
         def refuse(number: int, reason: str) -> None:

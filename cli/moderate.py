@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.terminal.console import INTERRUPTED, WRONG, errors, fail, noted_once
+from agent.terminal.console import INTERRUPTED, WRONG, errors, fail
+from agent.terminal.offline import AllowDegraded, offline_work, report_degraded
 from propriety.verdict import ChatMessage, Detector, Verdict
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def moderate(
     target: Annotated[
         Path | None, typer.Option("--output", dir_okay=False, writable=True, help="Append the results to this file.")
     ] = None,
+    allow_degraded: AllowDegraded = False,
 ) -> None:
     """Judge one prompt under a locale's policy and print the verdict; or judge a file of prompts.
 
@@ -47,9 +49,12 @@ def moderate(
     judged at once, and lines are written as they are done, not in the order of the input. After an interruption the
     same command continues where it stopped: ids in the output are not judged again.
 
+    A file waits for an LLM that is slow or stops. Lines that it should have judged and did not are degraded. They are
+    not written, so that the same command judges them later, unless --allow-degraded accepts them.
+
     Exit status: 0 judged, whatever the verdict; 1 some lines of the input were bad or no detector was available (each
-    is named on stderr), or the service failed, is busy or cannot be reached; 2 nothing was judged, because an argument,
-    the prompt, the locale or a policy is wrong, or the service refuses the key; 130 interrupted.
+    is named on stderr), some are degraded, or the service failed, is busy or cannot be reached; 2 nothing was judged,
+    because an argument, the prompt, the locale or a policy is wrong, or the service refuses the key; 130 interrupted.
     """
     from agent.terminal.loading import read_settings
 
@@ -67,7 +72,7 @@ def moderate(
             raise typer.BadParameter(f"the folder {target.parent} does not exist; create it", param_hint="--output")
         if target.exists() and (not target.is_file() or target.samefile(source)):
             raise typer.BadParameter("name another file than the input, for the results alone", param_hint="--output")
-        _moderate_file(settings, source, target, locale or settings.default_locale, detector)
+        _moderate_file(settings, source, target, locale or settings.default_locale, detector, allow_degraded)
 
 
 def _moderate_one(
@@ -97,7 +102,9 @@ def _judge_here(settings: Settings, prompt: str, locale: str | None, detector: D
         fail(error)
 
 
-def _moderate_file(settings: Settings, source: Path, target: Path, locale: str, detector: Detector | None) -> None:
+def _moderate_file(
+    settings: Settings, source: Path, target: Path, locale: str, detector: Detector | None, allow_degraded: bool
+) -> None:
     from agent.policy.lookup import UnknownLocaleError, lookup
     from agent.terminal.journal import JournalError
     from agent.terminal.loading import load_moderator
@@ -106,12 +113,13 @@ def _moderate_file(settings: Settings, source: Path, target: Path, locale: str, 
     try:
         moderator = load_moderator(settings)
         lookup(moderator.policies, locale)
-        with noted_once():
-            tally = asyncio.run(judge_file(moderator, source, target, locale, detector))
+        with offline_work():
+            tally = asyncio.run(judge_file(moderator, source, target, locale, detector, allow_degraded))
     except (JournalError, OSError, SourceError, UnknownLocaleError) as error:
         fail(error)
     except KeyboardInterrupt:
         fail(f"interrupted; the results so far are in {target}, and the same command continues from there", INTERRUPTED)
     errors.print(f"{target}: {tally}", markup=False, highlight=False, soft_wrap=True)
+    report_degraded(tally.degraded, "lines", allow_degraded)
     if tally.bad:
         raise typer.Exit(WRONG)

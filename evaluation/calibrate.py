@@ -21,8 +21,8 @@ from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyp
 from agent.judge import detect
 from agent.moderator import Moderator
 from agent.policy.model import Policy
-from agent.terminal.console import noted_once
 from agent.terminal.journal import written
+from agent.terminal.offline import offline_work
 from agent.terminal.progress import each_missing
 from evaluation.command import Data, Locale, Output, Seed, start
 from evaluation.measures import Floats, calibration_weights, expected_calibration_error
@@ -74,7 +74,7 @@ def main(
 ) -> None:
     """Print the fitted constants and their calibration error."""
     chosen, moderator, policy = start(data, sets, {"safe", "unsafe"}, limit, seed, locale)
-    with noted_once():
+    with offline_work():
         rows = asyncio.run(features(moderator, chosen, policy, output))
     unsafe, names = np.array([row.unsafe for row in rows]), np.array([row.set for row in rows])
     nearest = np.array([detect.log_odds(max(row.near.values(), default=0.0)) for row in rows])

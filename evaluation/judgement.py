@@ -15,8 +15,8 @@ import typer
 
 from agent.moderator import Moderator
 from agent.policy.model import Policy
-from agent.terminal.console import noted_once
 from agent.terminal.loading import load_moderator, policy_of, read_settings
+from agent.terminal.offline import offline_work
 from agent.terminal.progress import each
 from evaluation.own_prompts import Conversation, Prompt, read_prompts
 from propriety.verdict import Detector
@@ -75,7 +75,7 @@ def main(
     show: Annotated[bool, typer.Option("--show", help="List the wrong decisions.")] = False,
 ) -> None:
     """Print how many decisions of each kind are wrong, as Markdown."""
-    with noted_once():
+    with offline_work():
         counts, errors = asyncio.run(judge(load_moderator(read_settings()), detector))
     typer.echo("| prompts | how many | wrong | share |\n|---|---|---|---|")
     for kind, count in counts.items():

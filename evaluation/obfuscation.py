@@ -15,8 +15,9 @@ import typer
 
 from agent.moderator import BadPromptError, Moderator
 from agent.policy.model import Policy
-from agent.terminal.console import fail, noted_once
+from agent.terminal.console import fail
 from agent.terminal.journal import JournalError, earlier
+from agent.terminal.offline import offline_work
 from agent.terminal.progress import each_missing
 from evaluation.command import Data, Locale, Output, Seed, start
 from evaluation.measures import Floats, roc_auc
@@ -78,7 +79,7 @@ def main(
         raise typer.BadParameter(f"{unknown[0]!r} is not one of {', '.join(OBFUSCATIONS)}", param_hint="--obfuscation")
     chosen, moderator, policy = start(data, sets, {"safe", "unsafe"}, limit, seed, locale)
     try:
-        with noted_once():
+        with offline_work():
             scores = asyncio.run(score_all(moderator, chosen, [PLAIN, *names], policy, detector, output))
     except JournalError as error:
         fail(error)

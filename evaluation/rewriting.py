@@ -18,8 +18,9 @@ import typer
 from agent.moderator import BadPromptError, Moderator
 from agent.policy.model import Policy
 from agent.retrieval.encoder import similarity
-from agent.terminal.console import fail, noted_once
+from agent.terminal.console import fail
 from agent.terminal.journal import written
+from agent.terminal.offline import offline_work
 from agent.terminal.progress import each_missing
 from evaluation.command import Data, Locale, Output, Seed, start
 from evaluation.sets import Id, Row, Sets
@@ -102,7 +103,7 @@ def main(
 ) -> None:
     """Print the shares as a Markdown table."""
     chosen, moderator, policy = start(data, sets, {"unsafe"}, limit, seed, locale)
-    with noted_once():
+    with offline_work():
         lines = asyncio.run(rewrite_all(moderator, chosen, policy, output))
     safe = [line for line in lines if line.fidelity is not None]
     if not safe:

@@ -14,8 +14,8 @@ from agent.moderator import BadPromptError, Moderator
 from agent.policy.concept_bank import concept_files
 from agent.policy.model import Policy
 from agent.settings import Settings
-from agent.terminal.console import noted_once
 from agent.terminal.journal import earlier
+from agent.terminal.offline import offline_work
 from agent.terminal.progress import each_missing
 from evaluation.measures import (
     Discrimination,
@@ -97,7 +97,7 @@ def evaluate(
     models = settings.encoder if detector is Detector.NEAREST else f"{settings.encoder}+{settings.llm_model}"
     bank = sha256(b"".join(file.read_bytes() for file in concept_files(settings.policies_dir))).hexdigest()
     by = f"{detector} {policy.locale} {policy.hash[:12]} {bank[:12]} {models}"
-    with noted_once():
+    with offline_work():
         scores = asyncio.run(score_all(moderator, sets, policy, detector, by, output))
     degraded = sum(score.status is Status.DEGRADED for score in scores.values())
     error = calibration_over(sets, scores, benign)
@@ -110,7 +110,11 @@ async def score_all(
     """A score for each row. Scores in the file `output` are reused, and new ones are appended to it."""
     items = {(name, row.id): (name, row) for name, rows in sets.items() for row in rows}
     kept = earlier(output, Score, by) if output else []
-    scores: Scores = {(line.set, line.id): line for line in kept if (line.set, line.id) in items}
+    scores: Scores = {
+        (line.set, line.id): line
+        for line in kept
+        if (line.set, line.id) in items and line.status is not Status.DEGRADED  # scored again
+    }
 
     async def score(item: tuple[str, Row]) -> Score:
         name, row = item

@@ -11,13 +11,16 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from agent.api.errors import ApiError
+from agent.api.limits import too_many
 from agent.api.service import Service, service_of
 from agent.basis import NotAllowedError
+from agent.judge.errors import LLMBusyError
+from agent.judge.patience import Patience, patience
 from agent.policy.lookup import UnknownLocaleError
 from agent.prompt.compose import BadPromptError, composed
 from agent.store.store import Store
 from agent.store.tenants import Scope, Tenant
-from propriety.verdict import ChatMessage, Detector, Verdict
+from propriety.verdict import ChatMessage, Detector, Status, Verdict
 
 BATCH_CALLER = "propriety.batch"  # in the ASGI scope of a batch's request: the caller, who was admitted with the batch
 
@@ -54,17 +57,24 @@ class Caller(NamedTuple):
         """The verdict on a conversation; `param` names the field that holds it, for the errors.
 
         Raises:
-            ApiError: 400 if the locale or the prompt is invalid, 403 if the tenant's terms exclude the request.
+            ApiError: 400 if the locale or the prompt is invalid, 403 if the tenant's terms exclude the request, 429 if
+                the LLM has more questions than it answers in time; 503 if it did not answer in a batch.
         """
         try:
             async with self.turn():
-                return await self.service.moderator.moderate(messages, locale, detector, self.tenant)
+                verdict = await self.service.moderator.moderate(messages, locale, detector, self.tenant)
         except UnknownLocaleError as error:
             raise ApiError(400, f"locale: {error}.", "unknown_locale", "locale") from None
         except NotAllowedError as error:
             raise ApiError(403, f"{error.param}: {error}.", error.code, error.param) from None
         except BadPromptError as error:
             raise ApiError(400, f"{param}: {error}.", "invalid_prompt", param) from None
+        except LLMBusyError as error:
+            raise too_many("more prompts wait for the LLM than it answers in time", error.wait_s) from None
+        if verdict.status is Status.DEGRADED and patience() is Patience.OFFLINE:
+            message = "The LLM did not answer, so this prompt was not judged; send it again later."
+            raise ApiError(503, message, "llm_unavailable")
+        return verdict
 
 
 def _with_scope(*scopes: Scope) -> Any:

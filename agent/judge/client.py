@@ -13,8 +13,8 @@ from agent.settings import is_loopback
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
     from langchain_core.runnables import Runnable
-    from langchain_openai import ChatOpenAI
 
+    from agent.judge.chat_model import PatientChat
     from agent.settings import Settings
 
 
@@ -32,7 +32,7 @@ class ChatModel:
         self._settings = settings
 
     @cached_property
-    def connected(self) -> ChatOpenAI:
+    def connected(self) -> PatientChat:
         """The model itself."""
         from agent.judge.chat_model import chat_model
 
@@ -41,6 +41,15 @@ class ChatModel:
     def connect(self) -> None:
         """Import and connect now. A server does so at its start, so that no request waits for it."""
         _ = self.connected
+
+    def admit(self) -> None:
+        """Call this before the first question about a prompt.
+
+        Raises:
+            LLMBusyError: more is asked than the LLM answers in time, so a live prompt is refused now.
+        """
+        if "connected" in vars(self):
+            self.connected.admit()
 
     def bind(self, **options: Any) -> Runnable[Any, AIMessage]:
         """The model with options for one call, such as `max_tokens`.

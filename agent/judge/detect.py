@@ -52,13 +52,18 @@ class Reading(NamedTuple):
 
 
 async def detect(text: str, policy: Policy, detector: Detector, index: ConceptIndex, model: ChatModel) -> Reading:
-    """Read one text under a policy. Without the LLM the neighbours decide strictly, and the status is `degraded`."""
+    """Read one text under a policy. Without the LLM the neighbours decide strictly, and the status is `degraded`.
+
+    Raises:
+        LLMBusyError: a live prompt is refused, since the LLM has more questions than it answers in time.
+    """
     found, margins = await in_encoder_thread(index.search, text)
     company = {rule_id: _risk(margin) for rule_id, margin in margins.items()}
     near = _joined({rule_id: _risk(windows[0].margin) for rule_id, windows in found.items()}, company)
     asked = _rules_to_ask(near, company, policy, detector)
     if not asked:
         return _reading(near, near, FLAGGED, found, policy)
+    model.admit()
     try:
         answers = await judge(model, policy, asked, text)
     except LLMUnavailableError as error:

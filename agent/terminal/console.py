@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NoReturn
 
 import typer
@@ -30,25 +27,3 @@ def duration(text: str, option: str) -> dt.timedelta:
     if not (match := re.fullmatch(r"(\d{1,4})([mhdw])", text)):
         raise typer.BadParameter(f"{text!r} is not a number and m, h, d or w, such as 7d", param_hint=option)
     return dt.timedelta(**{UNITS[match[2]]: int(match[1])})
-
-
-class _Once(logging.Filter):
-    def __init__(self) -> None:
-        super().__init__()
-        self.logged: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        first = record.msg not in self.logged
-        self.logged.add(record.msg)
-        return first
-
-
-@contextmanager
-def noted_once() -> Iterator[None]:
-    """Log each kind of message only once: if the LLM is unavailable, every prompt would log it."""
-    log, once = logging.getLogger("propriety"), _Once()
-    log.addFilter(once)
-    try:
-        yield
-    finally:
-        log.removeFilter(once)

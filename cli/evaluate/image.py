@@ -13,6 +13,7 @@ from agent.policy.lookup import UnknownLocaleError
 from agent.terminal.console import INTERRUPTED, WRONG, console, errors, fail
 from agent.terminal.journal import JournalError
 from agent.terminal.loading import read_settings
+from agent.terminal.offline import AllowDegraded, report_degraded
 from cli.generate import QUIET
 from evaluation.image.options import CONCEPT, STEPS, TAU_GC, WXI, Options
 from propriety.drawing import MAX_IMAGES_AT_ONCE, Sampler, Variant
@@ -96,6 +97,7 @@ def image(
         str | None, typer.Option(metavar="I/N", help="Draw every N-th row, from the I-th on, without a report.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals.")] = 0,
+    allow_degraded: AllowDegraded = False,
     output: Annotated[Path, typer.Option(file_okay=False, help="Folder for pictures, journals and report.")] = Path(
         "out/evaluate-image"
     ),
@@ -110,8 +112,8 @@ def image(
     continue. Shards share the folder; when all are done, the command without --shard makes the report. Needs the
     extras `generator` and `evaluate`.
 
-    Exit status: 0 measured; 1 an extra is missing, or the folder or a model to measure with cannot be used; 2 an
-    argument, a CSV, the locale, a policy, a detector or the model is wrong; 130 interrupted.
+    Exit status: 0 measured; 1 an extra is missing, prompts are degraded, or the folder or a model to measure with
+    cannot be used; 2 an argument, a CSV, the locale, a policy, a detector or the model is wrong; 130 interrupted.
     """
     os.environ |= QUIET if errors.is_terminal else QUIET | {"TQDM_DISABLE": "1"}
     try:
@@ -166,5 +168,4 @@ def image(
         console.print(f"shard {shard} is drawn; when all are, run the command without --shard to make the report")
     else:
         console.print(str(output / "report.md"), markup=False, highlight=False, soft_wrap=True)
-    if degraded:
-        errors.print(f"{degraded} prompts were moderated without the LLM, which was unavailable", style="red")
+    report_degraded(degraded, "prompts", allow_degraded)

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.policy.lookup import UnknownLocaleError
-from agent.terminal.console import INTERRUPTED, WRONG, console, errors, fail
+from agent.terminal.console import INTERRUPTED, WRONG, console, fail
 from agent.terminal.journal import JournalError
 from agent.terminal.loading import load_moderator, read_settings
+from agent.terminal.offline import AllowDegraded, report_degraded
 from propriety.verdict import Detector
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def text(
         Path | None, typer.Option(dir_okay=False, help="Save the scores here, and resume from them.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    allow_degraded: AllowDegraded = False,
 ) -> None:
     """Score labelled prompts: ROC-AUC, recall at 1 % and 5 % false positives, calibration error, share flagged.
 
@@ -49,8 +51,8 @@ def text(
     labels other than `safe` and `unsafe`, only the share flagged is shown. Brackets contain 95 % bootstrap intervals.
     Nothing is rewritten or written to the decision log. Needs the extra `evaluate`.
 
-    Exit status: 0 measured; 1 the extra is missing; 2 an argument, a set, the locale or a policy is wrong; 130
-    interrupted.
+    Exit status: 0 measured; 1 the extra is missing, or rows are degraded; 2 an argument, a set, the locale or a
+    policy is wrong; 130 interrupted.
     """
     try:
         from agent.basis import place_for
@@ -85,10 +87,7 @@ def text(
         typer.echo(jsonlib.dumps(everything, indent=2))
     else:
         _print(report, f"{used.value} under {policy.locale} by {report.models}", limit, seed)
-    if report.degraded:
-        errors.print(
-            f"{report.degraded} of {report.scored} rows were scored without the LLM, which was unavailable", style="red"
-        )
+    report_degraded(report.degraded, f"of {report.scored} rows", allow_degraded)
 
 
 def _print(report: Report, title: str, limit: int | None, seed: int) -> None:

@@ -13,8 +13,9 @@ from agent.authoring.lint import lint_by_reading, lint_texts
 from agent.judge.errors import LLMUnavailableError
 from agent.policy.concept_bank import load_bank
 from agent.policy.source import read_yaml
-from agent.terminal.console import console, fail, noted_once
+from agent.terminal.console import console, fail
 from agent.terminal.loading import load_moderator, policy_of, read_policies, read_settings
+from agent.terminal.offline import offline_work
 from agent.terminal.progress import counting
 
 
@@ -57,7 +58,7 @@ def lint(
     moderator, bank = load_moderator(settings, loaded), load_bank(settings.policies_dir)
     findings = [finding for policy in chosen for finding in lint_texts(policy, loaded, bank)]
     try:
-        with noted_once(), counting("Checking", len(chosen)) as done:
+        with offline_work(), counting("Checking", len(chosen)) as done:
             findings += asyncio.run(lint_by_reading(moderator, chosen, judge, done))
     except LLMUnavailableError as error:
         fail(f"{error}; start an LLM with `propriety serve llm`, or leave out --judge")

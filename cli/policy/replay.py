@@ -16,8 +16,9 @@ from agent.authoring.replay import Concerned, Replayed, concerned_by, transition
 from agent.policy.model import Policy
 from agent.policy.source import read_yaml
 from agent.settings import Settings
-from agent.terminal.console import INTERRUPTED, WRONG, console, duration, errors, fail, noted_once
+from agent.terminal.console import INTERRUPTED, WRONG, console, duration, errors, fail
 from agent.terminal.loading import load_moderator, read_policies, read_settings
+from agent.terminal.offline import offline_work
 from agent.terminal.progress import counting
 from cli.policy.diff import decision
 from propriety.verdict import Detector, Status
@@ -46,7 +47,7 @@ def replay(
     with unlogged(settings) as scratch:
         moderator = load_moderator(scratch, policies)
         try:
-            with moderator.store, noted_once(), counting("Replaying", len(concerned.prompts)) as done:
+            with moderator.store, offline_work(), counting("Replaying", len(concerned.prompts)) as done:
                 replayed = asyncio.run(authoring.replay(moderator, concerned.prompts, detector, done))
         except KeyboardInterrupt:
             fail("interrupted; nothing was changed", INTERRUPTED)

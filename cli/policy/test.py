@@ -12,8 +12,9 @@ from rich.table import Table
 
 from agent.authoring.own_tests import CaseResult, cases_of, run_cases
 from agent.policy.model import Policy
-from agent.terminal.console import console, noted_once
+from agent.terminal.console import WRONG, console
 from agent.terminal.loading import load_moderator, policy_of, read_policies, read_settings
+from agent.terminal.offline import AllowDegraded, offline_work, report_degraded
 from agent.terminal.progress import counting
 from propriety.verdict import Action, Detector, Status, Verdict
 
@@ -24,6 +25,7 @@ def run_tests(
         Path | None, typer.Option("--policies", help="Folder of policy files; default: the setting `policies_dir`.")
     ] = None,
     detector: Annotated[Detector | None, typer.Option(help="Instead of the policy's own.")] = None,
+    allow_degraded: AllowDegraded = False,
 ) -> None:
     """Run the tests in the policy files through the whole agent, rewriting included.
 
@@ -31,12 +33,12 @@ def run_tests(
 
     Example: propriety policy test ar-SA --detector nearest
 
-    Exit status: 0 all pass; 1 some fail, or a file is wrong; 2 the locale is malformed or unregistered.
+    Exit status: 0 all pass; 1 some fail or are degraded, or a file is wrong; 2 the locale is malformed or unregistered.
     """
     loaded = read_policies(policies)
     chosen = [policy_of(loaded, locale)] if locale else [policy for policy in loaded.values() if policy.tests]
     moderator, cases = load_moderator(read_settings(policies), loaded), cases_of(chosen)
-    with noted_once(), counting("Testing", len(cases)) as done:
+    with offline_work(), counting("Testing", len(cases)) as done:
         results = asyncio.run(run_cases(moderator, cases, detector, done))
     console.print(_summary(chosen, results))
     failed = [result for result in results if not result.passed]
@@ -44,10 +46,9 @@ def run_tests(
         console.print(f"\n{result.policy.locale}: {result.test.prompt}", style="bold", markup=False)
         expected = f"{result.test.expect.action.value} {result.test.expect.rule or ''}".strip()
         console.print(f"  expected {expected}, got {_explained(result.verdict)}", markup=False)
-    if degraded := sum(result.verdict.status is Status.DEGRADED for result in results):
-        console.print(f"{degraded} tests were judged without the LLM, which did not answer", style="red")
     typer.echo(f"{len(results) - len(failed)} passed, {len(failed)} failed")
-    raise typer.Exit(1 if failed else 0)
+    report_degraded(sum(result.verdict.status is Status.DEGRADED for result in results), "tests", allow_degraded)
+    raise typer.Exit(WRONG if failed else 0)
 
 
 def _summary(policies: Sequence[Policy], results: Sequence[CaseResult]) -> Table:

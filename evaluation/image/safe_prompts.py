@@ -8,9 +8,9 @@ from pathlib import Path
 
 from agent.policy.lookup import lookup
 from agent.settings import Settings
-from agent.terminal.console import noted_once
 from agent.terminal.journal import append, earlier
 from agent.terminal.loading import load_moderator
+from agent.terminal.offline import offline_work
 from agent.terminal.progress import each
 from evaluation.image.case import Case
 from evaluation.image.prompt_file import Row
@@ -62,7 +62,7 @@ def from_agent(
     journals = [journal] if part else sorted(folder.glob("prompts*.jsonl"))
     decided = {line.prompt: line for path in journals for line in earlier(path, SafePrompt, by)}
     missing = list(dict.fromkeys(row.prompt for row in rows if row.prompt not in decided))
-    with moderator.store, journal.open("ab") as file, noted_once():
+    with moderator.store, journal.open("ab") as file, offline_work():
 
         async def moderate(prompt: str) -> None:
             verdict = await moderator.moderate([ChatMessage(role="user", content=prompt)], locale)

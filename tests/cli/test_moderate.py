@@ -165,12 +165,23 @@ def test_files_and_options_that_exclude_each_other_end_with_2(arguments):
     assert not Path("out.jsonl").exists()
 
 
-def test_without_the_llm_lines_are_marked_degraded_and_counted(caplog):
+def test_lines_that_need_an_llm_that_is_gone_are_not_written_and_end_with_1(caplog):
     result = batch({"id": 1, "text": TREE}, {"id": 2, "text": TREE}, options=("--detector", "llm"))
+    assert result.exit_code == 1
+    assert answers() == {}
+    assert "0 judged, 0 judged before, 0 bad" in result.stderr
+    assert "2 lines are degraded" in result.stderr
+    assert "--allow-degraded" in result.stderr
+    assert caplog.text.count("degraded") == 1
+
+
+def test_degraded_lines_are_written_and_end_with_0_if_they_are_accepted():
+    options = ("--detector", "llm", "--allow-degraded")
+    result = batch({"id": 1, "text": TREE}, {"id": 2, "text": TREE}, options=options)
     assert result.exit_code == 0
     assert [line["status"] for line in answers().values()] == ["degraded"] * 2
-    assert "2 judged (2 without the LLM), 0 judged before, 0 bad" in result.stderr
-    assert caplog.text.count("degraded") == 1
+    assert "2 judged, 0 judged before, 0 bad" in result.stderr
+    assert "2 lines are degraded" in result.stderr
 
 
 def test_a_line_for_which_no_detector_was_available_is_reported_and_tried_again(monkeypatch):

@@ -10,7 +10,10 @@ import sys
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock
 from typing import Any
+
+TURN = Lock()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -54,6 +57,12 @@ def healthy(handler: Handler, response: dict[str, Any]) -> None:
 
 def late(handler: Handler, response: dict[str, Any]) -> None:
     time.sleep(0.5)
+    healthy(handler, response)
+
+
+def one_at_a_time(handler: Handler, response: dict[str, Any]) -> None:
+    with TURN:
+        time.sleep(0.1)
     healthy(handler, response)
 
 
@@ -106,7 +115,8 @@ def without_probabilities(choice: dict[str, Any]) -> None:
 
 
 FAULTS = {
-    "": healthy, "late": late, "dribbling": dribbling, "cut": cut, "truncated": truncated, "garbage": garbage,
+    "": healthy, "late": late, "one at a time": one_at_a_time,
+    "dribbling": dribbling, "cut": cut, "truncated": truncated, "garbage": garbage,
     "a web page": web_page, "probabilities that are NaN": with_change(not_a_number),
     "probabilities above one": with_change(above_one), "no probabilities": with_change(without_probabilities),
 }  # fmt: skip

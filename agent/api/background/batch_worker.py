@@ -25,6 +25,7 @@ from agent.api.access import BATCH_CALLER, Caller
 from agent.api.background.running import running
 from agent.api.routes import chat, moderations
 from agent.api.service import service_of
+from agent.judge.patience import Patience, working
 from agent.metrics import BATCH_LINES, BATCH_LINES_WAITING
 from agent.store.batch_lines import LineRequest, answered, new_id, unanswered
 from agent.store.batch_work import HELD, Answer
@@ -163,6 +164,11 @@ async def _uncharged(count: int) -> None:
 
 
 async def _answer(client: httpx.AsyncClient, endpoint: str, line: Line) -> Answer:
+    with working(Patience.OFFLINE):
+        return await _answer_patiently(client, endpoint, line)
+
+
+async def _answer_patiently(client: httpx.AsyncClient, endpoint: str, line: Line) -> Answer:
     name = new_id()
     request_id.set(name)
     flaw = line.flaw

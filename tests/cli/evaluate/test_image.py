@@ -56,8 +56,8 @@ def test_a_shard_makes_no_report_and_says_how_to_make_it():
 def test_prompts_without_the_llm_are_counted_and_reported(monkeypatch):
     monkeypatch.setenv("PROPRIETY_DETECTOR", "llm")
     result = run("for_agent.csv", "--locale", "ar-SA", "--wxi", "0.75", "--tau-gc", "1")
-    assert result.exit_code == 0, result.output
-    assert "1 prompts were moderated without the LLM" in result.stderr
+    assert result.exit_code == 1, result.output
+    assert "1 prompts are degraded" in result.stderr
     assert "The LLM was unavailable for 1 prompts" in Path("o/report.md").read_text()
 
 

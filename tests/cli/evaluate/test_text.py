@@ -71,10 +71,13 @@ def test_notes_say_what_was_sampled_and_what_was_left_out():
     assert "1 rows are left out" in run().output
 
 
-def test_rows_scored_without_the_llm_are_counted():
-    result = run("--set", "captions", "--detector", "llm")
-    assert result.exit_code == 0
-    assert "2 of 2 rows were scored without the LLM" in result.stderr
+def test_rows_scored_without_the_llm_are_counted_and_scored_again():
+    degraded = "--set", "captions", "--detector", "llm", "--output", "scores.jsonl"
+    for _ in range(2):
+        result = run(*degraded)
+        assert result.exit_code == 1
+        assert "2 of 2 rows are degraded" in result.stderr
+    assert run(*degraded, "--allow-degraded").exit_code == 0
 
 
 def test_nothing_is_written_to_the_decision_log():
