@@ -6,12 +6,13 @@ Container engines mount secret files, such as `/run/secrets/propriety_database_u
 from __future__ import annotations
 
 import datetime as dt
+import tomllib
 from base64 import urlsafe_b64decode
 from enum import StrEnum
 from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import (
@@ -22,6 +23,7 @@ from pydantic_settings import (
 )
 
 from propriety.telemetry import LogFormat
+from propriety.text_files import read_utf8
 from propriety.verdict import Detector
 
 
@@ -60,6 +62,13 @@ def _decoded_length(key: bytes) -> int:
         return len(urlsafe_b64decode(key))
     except ValueError:
         return 0
+
+
+class _TomlFile(TomlConfigSettingsSource):
+    """The file as any editor saves it: TOML itself allows neither a byte order mark nor a lone CR."""
+
+    def _read_file(self, file_path: Path) -> dict[str, Any]:
+        return tomllib.loads(read_utf8(file_path))
 
 
 class Settings(BaseSettings):
@@ -101,7 +110,11 @@ class Settings(BaseSettings):
         description="The embedded model, a name that `llm_url` serves, or a hub id or folder that vLLM loads.",
     )
     llm_api_key: SecretStr | None = Field(default=None, description="Bearer token for `llm_url`, if it needs one.")
-    llm_timeout_s: float = Field(default=60, gt=0, description="Seconds to wait for one answer of the LLM.")
+    llm_timeout_s: float = Field(
+        default=60,
+        gt=0,
+        description="Seconds to wait for one answer of the LLM; files and batches wait ten times as long.",
+    )
     llm_max_model_tokens: int = Field(default=4096, ge=512, description="Longest context of the started LLM server.")
     llm_max_num_seqs: int = Field(default=16, ge=1, description="Largest batch of the started LLM server.")
     llm_kv_cache_gib: int = Field(default=1, ge=1, description="Memory for the key-value cache on a CPU, GiB.")
@@ -274,4 +287,4 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, file_secret_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, file_secret_settings, _TomlFile(settings_cls)

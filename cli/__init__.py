@@ -12,6 +12,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from agent.terminal.encoding import escape_what_cannot_be_printed
+
 # Each command with the first line of its help. It is the function of that name in the module of that name, or the
 # module's `app`.
 COMMANDS = {
@@ -33,6 +35,10 @@ class Commands(TyperGroup):
         if args and args[0] in COMMANDS:
             self.commands[args[0]] = load(args[0])
         return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        escape_what_cannot_be_printed()
+        return super().main(*args, **options)
 
 
 def load(name: str) -> Any:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from agent.terminal.console import WRONG, duration, errors, fail
+from agent.terminal.encoding import is_utf8
 from agent.terminal.loading import read_settings
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def export(
     with _store(read_settings()) as store, _opened(output) as file:
         for entry in store.decisions.entries(start, tenant):
             if (line := LINES[form](entry)) is not None:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(json.dumps(line, ensure_ascii=not is_utf8(file)) + "\n")
                 count += 1
     errors.print(f"{count} lines written")
 
@@ -134,7 +135,7 @@ def _store(settings: Settings) -> Iterator[Store]:
 
 
 @contextmanager
-def _opened(output: Path | None) -> Iterator[IO[str]]:
+def _opened(output: Path | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
     else:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
+from propriety.text_files import EncodingError, read_utf8
+
 Id = StrictStr | StrictInt
 
 
@@ -67,19 +69,21 @@ def sample(sets: Sets, limit: int, seed: int) -> Sets:
 
 def _read(path: Path) -> list[Row]:
     rows, seen = [], set()
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            text = line.removeprefix(b"\xef\xbb\xbf").strip()
-            if not text:
-                continue
-            try:
-                row = Row.model_validate_json(text)
-            except ValidationError as error:
-                first = error.errors(include_url=False, include_input=False)[0]
-                place = f"{first['loc'][0]}: " if first["loc"] else ""
-                raise DataError(f"{path}:{number}: {place}{first['msg']}") from None
-            if row.id in seen:
-                raise DataError(f"{path}:{number}: id: {row.id!r} occurs twice; give each row its own id")
-            seen.add(row.id)
-            rows.append(row)
+    try:
+        lines = read_utf8(path).split("\n")
+    except EncodingError as error:
+        raise DataError(f"{path}:{error.line}: {error}") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = Row.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = f"{first['loc'][0]}: " if first["loc"] else ""
+            raise DataError(f"{path}:{number}: {place}{first['msg']}") from None
+        if row.id in seen:
+            raise DataError(f"{path}:{number}: id: {row.id!r} occurs twice; give each row its own id")
+        seen.add(row.id)
+        rows.append(row)
     return rows

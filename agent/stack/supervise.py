@@ -124,7 +124,9 @@ def _check_alive(running: Sequence[Running]) -> None:
 
 
 def _log_tail(log: Path) -> str:
-    return f"The end of {log}:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+    return f"The end of {log}:\n" + "\n".join(
+        log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:]
+    )
 
 
 def _stop(running: Sequence[Running], console: Console) -> None:

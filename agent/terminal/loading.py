@@ -5,6 +5,7 @@ Only what a command loads is imported, since the database, the encoder and its i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from agent.terminal.console import WRONG, fail
+from propriety.text_files import EncodingError
 
 if TYPE_CHECKING:
     from agent.moderator import Moderator
@@ -33,8 +35,11 @@ def read_settings(policies: Path | None = None) -> Settings:
             fail(reason)
         name = str(first["loc"][0])
         fail(f"{name}: {reason}; fix PROPRIETY_{name.upper()}, or {name} in propriety.toml")
+    except EncodingError as error:
+        fail(f"propriety.toml:{error.line}: {error}")
     except TOMLDecodeError as error:
-        fail(f"propriety.toml: {error}")
+        is_path = re.search("hex value|Unescaped", str(error))  # of Windows, such as "C:\\Users"
+        fail(f"propriety.toml: {error}{'; write a path with backslashes in single quotes' if is_path else ''}")
 
 
 def load_moderator(settings: Settings, policies: dict[str, Policy] | None = None) -> Moderator:

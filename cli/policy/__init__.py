@@ -13,6 +13,7 @@ from rich.table import Table
 
 from agent.policy.files import json_schema
 from agent.terminal.console import console
+from agent.terminal.encoding import is_utf8
 from agent.terminal.loading import policy_of, read_policies
 from cli.policy.diff import diff
 from cli.policy.lint import lint
@@ -59,7 +60,7 @@ def show(locale: Locale, policies: Directory = None) -> None:
     """
     policy = policy_of(read_policies(policies), locale)
     document = policy.model_dump(mode="json")
-    yaml.safe_dump(document, sys.stdout, allow_unicode=True, sort_keys=False, width=120)
+    yaml.safe_dump(document, sys.stdout, allow_unicode=is_utf8(sys.stdout), sort_keys=False, width=120)
 
 
 @app.command()
@@ -70,4 +71,4 @@ def schema() -> None:
 
     Exit status: 0.
     """
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=not is_utf8(sys.stdout)))

@@ -15,6 +15,7 @@ from agent.prompt.compose import BadPromptError
 from agent.terminal.console import console, fail
 from agent.terminal.loading import load_moderator, read_settings
 from agent.terminal.progress import counting
+from propriety.text_files import EncodingError, read_utf8
 from propriety.verdict import Detector, Verdict
 
 if TYPE_CHECKING:
@@ -53,10 +54,12 @@ def diff(
 
 def _show_decisions(moderator: Moderator, path: Path, before: str, after: str, detector: Detector | None) -> None:
     try:
-        prompts = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        prompts = [line.strip() for line in read_utf8(path).split("\n") if line.strip()]
         with counting("Judging", len(prompts)) as done:
             differences = asyncio.run(compare_decisions(moderator, prompts, before, after, detector, done))
-    except (OSError, UnicodeDecodeError, BadPromptError) as error:
+    except EncodingError as error:
+        fail(f"{path}:{error.line}: {error}")
+    except (OSError, BadPromptError) as error:
         fail(f"{path}: {error}")
     table = Table("prompt", before, after)
     for difference in differences:

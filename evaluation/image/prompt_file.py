@@ -9,14 +9,16 @@ unsafe-prompts4703.csv) has `case_number`, `evaluation_seed` and `evaluation_gui
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from propriety.drawing import Prompt, Side
-from propriety.text_files import wrong_encoding
+from propriety.text_files import EncodingError, read_utf8
 
 
 class PromptFileError(ValueError):
@@ -57,30 +59,28 @@ def read_rows(path: Path) -> tuple[list[Row], bool]:
     """
     rows: list[Row] = []
     seen: set[str] = set()
-    with path.open("rb") as start:
-        if problem := wrong_encoding(start.read(4)):
-            raise PromptFileError(f"{path}: {problem}")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            reader = csv.DictReader(file, delimiter=_delimiter(file.readline()))
-            file.seek(0)
-            for line in reader:
-                filled = {name: value for name, value in line.items() if name and value and value.strip()}
-                if not filled:  # Excel ends files with rows of separators
-                    continue
-                try:
-                    row = Row.model_validate(filled | {"line": str(reader.line_num)})
-                except ValidationError as error:
-                    first = error.errors(include_url=False, include_input=False)[0]
-                    raise PromptFileError(f"{path}:{reader.line_num}: {first['loc'][0]}: {first['msg']}") from None
-                if row.id in seen:
-                    raise PromptFileError(
-                        f"{path}:{reader.line_num}: the id {row.id!r} occurs twice; give each row its own id"
-                    )
-                seen.add(row.id)
-                rows.append(row)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise PromptFileError(f"{path}: not a CSV file in UTF-8: {error}") from None
+    try:
+        lines = list(StringIO(read_utf8(path)))  # cut at \n alone
+        first_line = 1 if lines and re.fullmatch('"?sep=."?\n?', lines[0]) else 0  # Excel's name for its separator
+        reader = csv.DictReader(lines[first_line:], delimiter=_delimiter("".join(lines[first_line : first_line + 1])))
+        for line in reader:
+            number = first_line + reader.line_num
+            filled = {name: value for name, value in line.items() if name and value and value.strip()}
+            if not filled:  # Excel ends files with rows of separators
+                continue
+            try:
+                row = Row.model_validate(filled | {"line": str(number)})
+            except ValidationError as error:
+                first = error.errors(include_url=False, include_input=False)[0]
+                raise PromptFileError(f"{path}:{number}: {first['loc'][0]}: {first['msg']}") from None
+            if row.id in seen:
+                raise PromptFileError(f"{path}:{number}: the id {row.id!r} occurs twice; give each row its own id")
+            seen.add(row.id)
+            rows.append(row)
+    except EncodingError as error:
+        raise PromptFileError(f"{path}:{error.line}: {error}") from None
+    except csv.Error as error:
+        raise PromptFileError(f"{path}: not a CSV file: {error}") from None
     if not rows:
         raise PromptFileError(f"{path} has no rows")
     return rows, "safe_prompt" in (reader.fieldnames or ())

@@ -28,6 +28,13 @@ def test_a_secret_file_overrides_the_settings_file_and_a_variable_overrides_both
     assert Settings(_secrets_dir=tmp_path).database_url == "sqlite:///variable"
 
 
+@pytest.mark.parametrize("text", ["\ufeffport = 9000\n", "host = 'a'\r\nport = 9000\r\n", "host = 'a'\rport = 9000\r"])
+def test_the_file_may_have_a_byte_order_mark_and_any_line_ends(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.delenv("PROPRIETY_PORT", raising=False)
+    Path("propriety.toml").write_bytes(text.encode())
+    assert Settings().port == 9000
+
+
 def test_an_unknown_key_in_the_file_is_refused_by_name() -> None:
     Path("propriety.toml").write_text("fail_opne = true\n")
     with pytest.raises(ValidationError, match="fail_opne"):

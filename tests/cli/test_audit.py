@@ -34,6 +34,13 @@ def test_decisions_are_exported_in_full_and_by_tenant(log: None, blocked: Verdic
     assert len(Path("apex.jsonl").read_text().splitlines()) == 1
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "cp1256", "ascii"])
+def test_an_export_to_a_shell_of_another_encoding_is_json_in_ascii(log: None, encoding: str) -> None:
+    output = CliRunner(charset=encoding).invoke(app, ["audit", "export"]).stdout_bytes
+    lines = [json.loads(line) for line in output.decode("ascii").splitlines()]
+    assert lines[0]["verdict"]["prompt"] == "قلعة"
+
+
 def test_only_restricted_decisions_have_statements_of_reasons(log: None, blocked: Verdict) -> None:
     result = run("export", "--format", "dsa")
     assert [json.loads(line)["puid"] for line in result.stdout.splitlines()] == [blocked.id, "verdict-2"]

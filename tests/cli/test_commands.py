@@ -72,6 +72,10 @@ def test_help_imports_nothing_slow(names, slow):
         ("port = 'x'", "port: "),
         ("prot = 8000", "prot: Extra inputs"),
         ("port =", "propriety.toml: "),
+        ("data_dir = 'K\u00e4se'".encode("cp1252"), "propriety.toml:1: the byte 0xE4 is not UTF-8"),
+        ("port = 'x'".encode("utf-16"), "propriety.toml:1: the file is UTF-16; save it as UTF-8"),
+        (r'data_dir = "C:\Users\me"', "write a path with backslashes in single quotes"),
+        (r'data_dir = "C:\propriety"', "write a path with backslashes in single quotes"),
         ("generator_backend = 'openai'", "generator_url is missing"),
     ],
 )
@@ -79,7 +83,7 @@ def test_wrong_settings_end_every_command_with_2_and_a_reason(arguments, content
     monkeypatch.delenv("PROPRIETY_PORT")
     Path("sets").mkdir()
     Path("sets/mine.jsonl").write_text('{"id": 1, "text": "a tree", "label": "safe"}')
-    Path("propriety.toml").write_text(content)
+    Path("propriety.toml").write_bytes(content if isinstance(content, bytes) else content.encode())
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert reason in result.stderr

@@ -34,6 +34,16 @@ def test_an_invalid_line_raises_an_error_with_file_and_line(tmp_path: Path, seco
         read_sets(tmp_path, ["mine"])
 
 
+def test_a_file_in_another_encoding_is_refused_with_its_line_and_how_to_fix_it(tmp_path: Path):
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes('\r\n{"id": 1, "text": "Käse", "label": "safe"}'.encode("cp1252"))
+    with pytest.raises(DataError, match=r"mine\.jsonl:2: the byte 0xE4 is not UTF-8.*; save it as UTF-8"):
+        read_sets(tmp_path, [])
+    path.write_text('{"id": 1, "text": "a", "label": "safe"}', encoding="utf-16")
+    with pytest.raises(DataError, match=r"mine\.jsonl:1: the file is UTF-16; save it as UTF-8"):
+        read_sets(tmp_path, [])
+
+
 def test_a_missing_set_raises_an_error_that_names_the_existing_ones(tmp_path: Path):
     with pytest.raises(DataError, match=r"has no \*.jsonl"):
         read_sets(tmp_path, [])

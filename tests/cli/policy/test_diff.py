@@ -46,3 +46,16 @@ def test_a_malformed_locale_or_file_is_refused(workplace: Path) -> None:
     prompts.write_bytes(b"\xff\xfe")
     result = diff("en", "ar-SA", "--prompts", str(prompts))
     assert (result.exit_code, "prompts.txt" in result.stderr) == (2, True)
+    prompts.write_bytes("a tree\r\nrotes Käseglas".encode("cp1252"))
+    result = diff("en", "ar-SA", "--prompts", str(prompts))
+    assert (result.exit_code, "prompts.txt:2: the byte 0xE4 is not UTF-8" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_file_of_prompts_may_have_a_byte_order_mark_and_any_line_ends(workplace: Path, end: str) -> None:
+    prompts = workplace / "prompts.txt"
+    prompts.write_bytes(f"\ufeffa woman holding a wine glass{end}{end}a tree\u2028on a hill{end}".encode())
+    result = diff("en", "ar-SA", "--prompts", str(prompts), "--detector", "nearest")
+    (row,) = [line for line in result.output.splitlines() if "wine" in line]
+    assert row.split("│")[1].strip() == "a woman holding a wine glass"
+    assert "1 of 2 prompts" in result.output

@@ -34,6 +34,15 @@ def test_show_prints_the_resolved_policy_as_yaml() -> None:
     ]
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "cp1256", "ascii"])
+def test_what_a_terminal_of_another_encoding_shows_can_be_read_again(
+    encoding: str,
+) -> None:
+    whole = run("show", "ar-SA").output
+    output = CliRunner(charset=encoding).invoke(app, ["policy", "show", "ar-SA"]).stdout_bytes
+    assert yaml.safe_load(output.decode("ascii")) == yaml.safe_load(whole)
+
+
 def test_show_refuses_a_malformed_locale() -> None:
     assert run("show", "../base").exit_code == 2
 

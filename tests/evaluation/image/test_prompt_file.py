@@ -63,7 +63,7 @@ def test_an_invalid_row_raises_an_error_with_its_line(tmp_path, text, reason):
 
 def test_a_file_in_another_encoding_raises_an_error(tmp_path):
     (tmp_path / "rows.csv").write_bytes("prompt\nein Glas Saft für später\n".encode("latin-1"))
-    with pytest.raises(PromptFileError, match="UTF-8"):
+    with pytest.raises(PromptFileError, match=r"rows\.csv:2: the byte 0xFC is not UTF-8.*; save it as UTF-8"):
         read_rows(tmp_path / "rows.csv")
 
 
@@ -100,3 +100,12 @@ def test_a_utf_16_file_is_named_with_how_to_fix_it(tmp_path):
     path.write_text("prompt\na tree\n", encoding="utf-16")
     with pytest.raises(PromptFileError, match="UTF-16; save it as UTF-8"):
         read_rows(path)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"'])
+def test_a_first_line_that_names_excels_separator_is_no_row(tmp_path, line, mark):
+    path = tmp_path / "prompts.csv"
+    path.write_bytes(f'{mark}{line}\r\nid;prompt\r\n007;"a tree\r\non a hill"\r\n;a lake\r\n'.encode())
+    rows, _ = read_rows(path)
+    assert [(row.id, row.prompt) for row in rows] == [("007", "a tree\non a hill"), ("5", "a lake")]
