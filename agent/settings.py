@@ -67,7 +67,7 @@ def _decoded_length(key: bytes) -> int:
 class _TomlFile(TomlConfigSettingsSource):
     """The file as any editor saves it: TOML itself allows neither a byte order mark nor a lone CR."""
 
-    def _read_file(self, file_path: Path) -> dict[str, Any]:
+    def _read_file(self, file_path: Path) -> dict[str, Any]:  # type: ignore[override]  # it is `toml_file`, a path
         return tomllib.loads(read_utf8(file_path))
 
 
