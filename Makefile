@@ -10,6 +10,10 @@ BUILD := $(if $(shell nvidia-smi -L 2>/dev/null | grep GPU),gpu,cpu)
 # The constraints are for the CPU build; vllm's CUDA build pins its own torch.
 CONSTRAINTS := $(if $(filter cpu,$(BUILD)),-c constraints.txt)
 
+# The LLM takes every core, so the tests that ask it run one after the other, apart from the others.
+TESTS := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+TESTS_WITH_LLM := $(BIN)/python -m pytest
+
 .PHONY: help run check test test-all lint audit weights secrets clean
 
 help: ## List the commands
@@ -19,13 +23,15 @@ run: $(VENV)/.installed weights ## Install, start everything, draw a sample for 
 	@$(BIN)/propriety serve --demo --keyless
 
 check: lint ## ruff, mypy, import-linter, and the tests that need no LLM: 2 minutes
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not all and not compose and not llm and not slow'
+	@$(TESTS) -m 'not all and not compose and not llm and not slow'
 
 test: $(VENV)/.installed-dev weights lint ## Set up, then lint and every quick test, with the embedded LLM
-	@$(BIN)/python -m pytest -m 'not all and not compose'
+	@$(TESTS) -m 'not all and not compose and not llm'
+	$(TESTS_WITH_LLM) -m 'llm and not all'
 
 test-all: $(VENV)/.installed-dev weights lint ## As test, and over every policy and pipeline family: before a release
-	@$(BIN)/python -m pytest -m 'not compose'
+	@$(TESTS) -m 'not compose and not llm'
+	$(TESTS_WITH_LLM) -m llm
 
 lint: $(VENV)/.installed-dev ## ruff, mypy and import-linter
 	@$(BIN)/ruff check .

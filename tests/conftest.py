@@ -62,9 +62,13 @@ def loop() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of all tests on the shipped policies: encoding their concepts takes half a minute."""
-    return tmp_path_factory.mktemp("data")
+def data_dir(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
+    """The data folder of all tests on the shipped policies. Encoding their concepts takes half a minute, so pytest's
+    cache keeps the vectors; those of another encoder are not used."""
+    folder = tmp_path_factory.mktemp("data")
+    if cache := getattr(pytestconfig, "cache", None):
+        (folder / "index").symlink_to(cache.mkdir("encoded"))
+    return folder
 
 
 @pytest.fixture(scope="session")
