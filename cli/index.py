@@ -78,13 +78,15 @@ def search(
 
     Exit status: 0 shown; 2 the text is empty, or the locale, a policy or the concept bank is wrong.
     """
+    from agent.prompt.compose import is_plain
     from agent.prompt.normalise import variants
     from agent.retrieval.index import ConceptIndex, IndexedBank
     from agent.retrieval.vectors import kept_vectors
 
     settings = read_settings()
-    if not text.strip():
-        raise typer.BadParameter("expected a prompt that is not empty", param_hint="TEXT")
+    if not text.strip() or not is_plain(text):
+        problem = "expected a prompt in plain Unicode that is not empty"
+        raise typer.BadParameter(problem, param_hint="TEXT")
     policies, bank, encoder = _loaded(settings)
     policy = policy_of(policies, locale or settings.default_locale)
     with kept_vectors(settings.data_dir, encoder) as known:
