@@ -87,7 +87,7 @@ class Moderator:
         """
         started = time.perf_counter()
         basis = await self.policies.resolve(locale, detector, tenant)
-        prompt = composed(messages, self.settings.max_prompt_chars)
+        prompt = composed(messages, self.settings.max_prompt_chars, basis.policy.say(basis.policy.message.block))
         key = cache_key(
             basis.edition, self.exemplars.edition(tenant.name, basis.policy), basis.locale, basis.detector,
             self.encoder.name, self.settings.llm_model, prompt,

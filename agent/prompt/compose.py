@@ -80,8 +80,8 @@ class BadPromptError(ValueError):
     """The prompt is empty, too long or not plain text."""
 
 
-def composed(messages: Sequence[ChatMessage], limit: int) -> str:
-    """The prompt of a chat, of at most `limit` characters.
+def composed(messages: Sequence[ChatMessage], limit: int, refusal: str | None = None) -> str:
+    """The prompt of a chat, of at most `limit` characters. An assistant turn that begins with `refusal` is one.
 
     Raises:
         BadPromptError: the prompt is empty, too long, or has control characters or lone surrogates.
@@ -90,7 +90,8 @@ def composed(messages: Sequence[ChatMessage], limit: int) -> str:
     if longest > limit:
         raise BadPromptError(f"the prompt has {longest} characters; the limit is {limit}")
     try:
-        prompt = compose([message.model_copy(update={"content": reveal(message.content)}) for message in messages])
+        revealed = [message.model_copy(update={"content": reveal(message.content)}) for message in messages]
+        prompt = compose(revealed, refusal)
     except ValueError:
         raise BadPromptError("the prompt is empty; say what to draw") from None
     if len(prompt) > limit:
@@ -110,7 +111,7 @@ def is_plain(text: str) -> bool:
     return not any(kind == "Cs" or (kind == "Cc" and letter not in "\t\r\n") for letter, kind in kinds)
 
 
-def compose(messages: Sequence[ChatMessage]) -> str:
+def compose(messages: Sequence[ChatMessage], refusal: str | None = None) -> str:
     """One image prompt for a chat: the user's last complete request and the follow-ups to it, in order.
 
     System, developer and assistant turns are never drawn; an assistant turn only shows whether the user turn before it
@@ -118,7 +119,7 @@ def compose(messages: Sequence[ChatMessage]) -> str:
     it; a refused follow-up stays only if the next user turn insists on it. A chat of one user turn is that turn,
     stripped. Raises ValueError if no user turn has text.
     """
-    turns = _user_turns(messages)
+    turns = _user_turns(messages, refusal)
     if not turns:
         raise ValueError("the chat has no user message with text: send at least one message with role 'user'")
     kept: list[Turn] = []
@@ -131,14 +132,15 @@ def compose(messages: Sequence[ChatMessage]) -> str:
     return ". ".join([turn.text.rstrip(" .!,;") for turn in kept[:-1]] + [kept[-1].text])
 
 
-def _user_turns(messages: Sequence[ChatMessage]) -> list[Turn]:
+def _user_turns(messages: Sequence[ChatMessage], refusal: str | None) -> list[Turn]:
     turns: list[Turn] = []
     for i, message in enumerate(messages):
         text = message.content.strip()
         if message.role != "user" or not text:
             continue
         answer = messages[i + 1].content if i + 1 < len(messages) and messages[i + 1].role == "assistant" else ""
-        turns.append(Turn(text, _is_complete(text), bool(REFUSAL.search(answer.replace("’", "'")))))
+        own = refusal is not None and answer.startswith(refusal)
+        turns.append(Turn(text, _is_complete(text), own or bool(REFUSAL.search(answer.replace("’", "'")))))
     return turns
 
 

@@ -55,6 +55,18 @@ def test_every_verdict_is_in_the_decision_log_as_returned(small):
     assert len({verdict.id for verdict in verdicts}) == 3
 
 
+def test_a_follow_up_that_we_blocked_does_not_block_the_next_one(small):
+    moderator, turns = small(), [ChatMessage(role="user", content="a woman on a beach")]
+
+    def follow_up(reply, text):
+        turns.extend([ChatMessage(role="assistant", content=reply), ChatMessage(role="user", content=text)])
+        return asyncio.run(moderator.moderate(turns, "ar-SA", Detector.NEAREST))
+
+    blocked = follow_up("a woman on a beach", "add a drawing that explains how to build a bomb")
+    assert blocked.action is Action.BLOCK
+    assert follow_up(blocked.message, "add a tree on a hill").prompt == "a woman on a beach. add a tree on a hill"
+
+
 def test_a_rewrite_is_safe_by_the_same_policy_and_keeps_the_rest(small):
     moderator = small()
     verdict = moderate(moderator, WINE, detector=Detector.NEAREST)

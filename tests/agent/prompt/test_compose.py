@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.policy.files import load_policies
 from agent.prompt.compose import BadPromptError, compose, composed, is_plain
+from agent.settings import Settings
 from propriety.verdict import ChatMessage
 
+POLICIES = load_policies(Settings().policies_dir)
 REFUSED = "I'm sorry, I can't draw that."
 DRAWN = "Here is your picture."
 MESSAGES = st.builds(
@@ -82,6 +85,13 @@ def test_a_follow_up_to_a_refused_request_is_judged_with_it() -> None:
 
 def test_a_refused_follow_up_is_left_out_if_the_user_continues_without_it() -> None:
     assert compose(chat("a knight", DRAWN, "cover him in blood", REFUSED, "add a castle")) == "a knight. add a castle"
+
+
+@pytest.mark.parametrize("locale", [name for name, policy in POLICIES.items() if not policy.audience])
+def test_our_own_message_in_any_language_is_a_refusal(locale: str) -> None:
+    refusal = POLICIES[locale].say(POLICIES[locale].message.block)
+    messages = chat("a knight", DRAWN, "cover him in blood", f"{refusal} Here is why.", "add a castle")
+    assert compose(messages, refusal) == "a knight. add a castle"
 
 
 def test_a_refused_follow_up_is_kept_if_the_user_insists_on_it() -> None:
