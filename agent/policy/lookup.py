@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import langcodes
+from langcodes.data_dicts import MACROLANGUAGES
 
 from agent.policy.audience import audience_of, split_audience, with_audience
 from agent.policy.model import BASE, Policy
@@ -48,27 +49,32 @@ def lookup(policies: Mapping[str, Policy], locale: str) -> tuple[str, Policy]:
 
 def filed_as(locale: str) -> str:
     """The tag by which requests for a locale look for its policy: `he-IL` for `iw-IL`, `zh-TW` for `cmn-TW`."""
-    return langcodes.standardize_tag(locale, macro=True)
+    tag = langcodes.standardize_tag(locale, macro=True)
+    for dialect in langcodes.Language.get(locale).extlangs or ():  # ar-arz-EG
+        tag = tag.replace(f"-{dialect}", "", 1)
+    return tag
 
 
 def _ranges(tag: str) -> Iterator[str]:
     """The tags to look for, each followed by itself without its script: `zh-Hant-TW`, `zh-TW`, `zh-Hant`, `zh`.
 
     How a language is written changes no law. Only where a script alone changes the likely territory (UTS 35, likely
-    subtags), it stands for that: `zh-Hant` for `zh-Hant-TW`, but `ja-Latn` for no place. A member of a macrolanguage
-    stands for it: `cmn-TW` for `zh-TW`.
+    subtags), it stands for that: `zh-Hant` for `zh-Hant-TW`, but `ja-Latn` for no place. After a member of a
+    macrolanguage come the tags of that (RFC 5646, section 3.1.11): after `arz-EG` and `arz` come `ar-EG` and `ar`.
     """
-    subtags = filed_as(tag).lower().split("-")
+    own, *others = filed_as(tag).lower().split("-")
     language = langcodes.Language.get(tag)
     script, likely = language.script, language.maximize().territory
     if script and not language.territory and likely:
-        usual = langcodes.Language.get(subtags[0]).maximize().territory
+        usual = langcodes.Language.get(own).maximize().territory
         if likely != usual:
-            subtags.insert(2, likely.lower())
-    while subtags:
-        yield "-".join(subtags)
-        if script and script.lower() in subtags[1:]:
-            yield "-".join(subtag for subtag in subtags if subtag != script.lower())
-        subtags.pop()
-        if subtags and len(subtags[-1]) == 1:
+            others.insert(1, likely.lower())
+    for spoken in dict.fromkeys((own, MACROLANGUAGES.get(own, own))):
+        subtags = [spoken, *others]
+        while subtags:
+            yield "-".join(subtags)
+            if script and script.lower() in subtags[1:]:
+                yield "-".join(subtag for subtag in subtags if subtag != script.lower())
             subtags.pop()
+            if subtags and len(subtags[-1]) == 1:
+                subtags.pop()

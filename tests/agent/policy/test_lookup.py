@@ -57,6 +57,8 @@ def shipped() -> dict[str, Policy]:
         ("zh-Hant-TW-u-co-stroke", "zh-TW"), ("ar-Latn-SA", "ar-SA"), ("arb-SA", "ar-SA"), ("hi-Latn-IN", "hi-IN"),
         ("ms-Arab-MY", "ms-MY"), ("zsm-MY", "ms-MY"), ("ko-Hang-KR", "ko-KR"), ("ja-Latn-JP", "ja-JP"),
         ("th-Latn-TH", "th-TH"), ("he-Latn-IL", "he-IL"), ("ar-Latn", "ar"), ("es-Latn-MX", "es-MX"),
+        ("arz-EG", "ar-EG"), ("arz", "ar"), ("ary-MA", "ar"), ("afb-SA", "ar-SA"), ("ar-arz-EG", "ar-EG"),
+        ("nan-TW", "zh-TW"), ("hak-Hant-TW", "zh-TW"), ("id-MY", "ms-MY"), ("yue-Hant", "base"), ("yue-HK", "base"),
         ("zh", "base"), ("zh-Hans", "base"), ("zh-Hant-HK", "base"), ("ja-Latn", "base"), ("ko-Hang", "base"),
     ],
 )  # fmt: skip
