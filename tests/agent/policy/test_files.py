@@ -81,6 +81,7 @@ def test_the_name_of_a_file_is_a_registered_tag(write: Write, base: str, child: 
         ("cmn-TW", "zh-TW"),
         ("arb-SA", "ar-SA"),
         ("en-UK", "en-GB"),
+        ("ar-arz-EG", "ar-EG"),
     ],
 )
 def test_a_locale_under_which_no_request_finds_the_file_is_refused(
