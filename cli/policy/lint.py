@@ -46,10 +46,12 @@ def lint(
 
     Example: propriety policy lint drafts/ar-SA.yaml
 
-    Exit status: 0 nothing found; 1 a file is wrong or unsound; 2 the locale is malformed or unregistered, or the LLM
-    does not answer.
+    Exit status: 0 nothing found; 1 a file is wrong or unsound; 2 the locale is malformed or unregistered, the file
+    does not exist, or the LLM does not answer.
     """
     draft = Path(locale) if locale and Path(locale).is_file() else None
+    if locale and not draft and Path(locale).suffix in (".yaml", ".yml"):
+        fail(f"there is no file {locale}; correct its path, or name a locale")
     loaded = read_policies(policies, instead=draft)
     if draft:
         locale = str(read_yaml(draft).data["locale"])

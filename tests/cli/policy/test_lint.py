@@ -60,6 +60,12 @@ def test_a_malformed_locale_is_refused(folder: Path) -> None:
     assert lint("../base").exit_code == 2
 
 
+@pytest.mark.parametrize("path", ["drafts/ar-SA.yaml", "C:\\drafts\\ar-SA.yaml", "مسودة.yml"])
+def test_a_file_that_does_not_exist_is_named(folder: Path, path: str) -> None:
+    result = lint(path)
+    assert (result.exit_code, result.stderr) == (2, f"there is no file {path}; correct its path, or name a locale\n")
+
+
 def test_an_example_that_the_llm_contradicts_is_found(folder: Path, llm_url: str) -> None:
     examples = """topics: [alcohol]
     examples:
