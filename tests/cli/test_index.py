@@ -52,7 +52,9 @@ def test_search_shows_no_rule_of_another_place():
     assert "alcohol" not in run("search", "--locale", "fr-FR", "a wine glass").output
 
 
-@pytest.mark.parametrize("arguments", [(" ",), ("\udce4\udcc8",), ("a tree", "--locale", "zz-ZZ"), ("a tree", "--top", "0")])
+@pytest.mark.parametrize(
+    "arguments", [(" ",), ("\udce4\udcc8",), ("a tree", "--locale", "zz-ZZ"), ("a tree", "--top", "0")]
+)
 def test_search_refuses_an_empty_text_and_invalid_options(arguments):
     assert run("search", *arguments).exit_code == 2
 
