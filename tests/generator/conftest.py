@@ -1,6 +1,6 @@
 """A real pipeline of every family that dual latents support, tiny and untrained."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,6 +25,8 @@ from transformers import (
     T5Config,
     T5EncoderModel,
 )
+
+from tests.one_thread import one_thread as one_thread
 
 TOKENS = 24
 LETTERS = [chr(c) for c in range(ord("a"), ord("z") + 1)]
@@ -404,15 +406,6 @@ def tiny_of() -> Callable[[str], Tiny]:
 
 QUICK = ("SD 1.x", "FLUX, guided")  # a U-Net and a transformer
 SLOW = ("SD ControlNet", "Qwen-Image", "Z-Image")  # other ways of guiding and of passing conditions
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny networks gain nothing from more threads, and lose much on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(

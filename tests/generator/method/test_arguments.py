@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from generator.method.dual_latent import dual_latent
+from tests.generator.method.drawing import is_stock
 
 X, XI = "wine", "juice"
 
@@ -17,10 +18,6 @@ def draw(pipe: Any, prompt: Any = X, seeds: tuple[int, ...] = (0,), **more: Any)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     latents: Tensor = pipe(prompt, num_inference_steps=2, output_type="latent", generator=generators, **more).images
     return latents
-
-
-def is_stock(pipe: Any) -> bool:
-    return not pipe.unet._forward_hooks and not pipe.unet._forward_pre_hooks and "encode_prompt" not in vars(pipe)
 
 
 @pytest.mark.parametrize(

@@ -7,41 +7,16 @@ import torch
 from diffusers.callbacks import SDCFGCutoffCallback
 from torch import Tensor
 
-from generator.method.dual_latent import VARIANTS, UnsupportedPipelineError, dual_latent
+from generator.method.dual_latent import UnsupportedPipelineError, dual_latent
+from tests.generator.method.drawing import STEPS, VARIANT, XI, X, close, draw, dual, is_stock
 
-STEPS = 4
-X, XI = "wine", "juice"
-VARIANT = pytest.mark.parametrize("variant", list(VARIANTS))
 UNCONDITIONAL = {"coupled": 1, "parallel": 2}  # rows in a fused step
-
-
-def draw(pipe: Any, prompt: Any = X, seeds: tuple[int, ...] = (0,), **more: Any) -> Tensor:
-    """The latents that one call draws."""
-    arguments = {"num_inference_steps": STEPS, "guidance_scale": 4.0, "output_type": "latent", "return_dict": False}
-    arguments["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
-    latents: Tensor = pipe(prompt, **arguments | more)[0]
-    return latents
-
-
-def dual(pipe: Any, variant: Any = "coupled", wxi: Any = 0.5, tau_gc: Any = 0.5, **more: Any) -> Tensor:
-    with dual_latent(pipe, XI, wxi, tau_gc, variant):
-        return draw(pipe, **more)
 
 
 def count_rows(pipe: Any) -> list[int]:
     seen: list[int] = []
     pipe.unet.conv_in.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
     return seen
-
-
-def is_stock(pipe: Any) -> bool:
-    networks = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
-    hooks = [hook for network in networks for hook in (network._forward_hooks, network._forward_pre_hooks) if hook]
-    return not hooks and not {"encode_prompt", "check_inputs"} & set(vars(pipe)) and "step" not in vars(pipe.scheduler)
-
-
-def close(one: Tensor, other: Tensor) -> bool:
-    return torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().mean()))
 
 
 @VARIANT

@@ -11,36 +11,11 @@ import torch
 from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
-from torch import Tensor
 
 from generator.method.dual_latent import VARIANTS, dual_latent
+from tests.generator.method.drawing import VARIANT, XI, X, close, draw, dual, is_stock
 
-STEPS = 4
-X, XI = "wine", "juice"
-VARIANT = pytest.mark.parametrize("variant", list(VARIANTS))
 pytestmark = pytest.mark.slow
-
-
-def draw(pipe: Any, prompt: str = X, **more: Any) -> Tensor:
-    """The latents that one call draws."""
-    arguments = {"num_inference_steps": STEPS, "guidance_scale": 4.0, "output_type": "latent", "return_dict": False}
-    latents: Tensor = pipe(prompt, generator=torch.Generator().manual_seed(0), **arguments | more)[0]
-    return latents
-
-
-def dual(pipe: Any, variant: Any = "coupled", wxi: float = 0.5, tau_gc: float = 0.5, **more: Any) -> Tensor:
-    with dual_latent(pipe, XI, wxi, tau_gc, variant):
-        return draw(pipe, **more)
-
-
-def is_stock(pipe: Any) -> bool:
-    networks = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
-    hooks = [hook for network in networks for hook in (network._forward_hooks, network._forward_pre_hooks) if hook]
-    return not hooks and not {"encode_prompt", "check_inputs"} & set(vars(pipe)) and "step" not in vars(pipe.scheduler)
-
-
-def close(one: Tensor, other: Tensor) -> bool:
-    return torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().mean()))
 
 
 @pytest.fixture

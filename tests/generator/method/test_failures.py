@@ -10,29 +10,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
-from generator.method.dual_latent import VARIANTS, UnsupportedPipelineError, dual_latent
-
-STEPS = 4
-X, XI = "wine", "juice"
-VARIANT = pytest.mark.parametrize("variant", list(VARIANTS))
-
-
-def draw(pipe: Any, prompt: str = X, **more: Any) -> Tensor:
-    """The latents that one call draws."""
-    arguments = {"num_inference_steps": STEPS, "guidance_scale": 4.0, "output_type": "latent", "return_dict": False}
-    latents: Tensor = pipe(prompt, generator=torch.Generator().manual_seed(0), **arguments | more)[0]
-    return latents
-
-
-def dual(pipe: Any, variant: Any = "coupled", wxi: float = 0.5, tau_gc: float = 0.5, **more: Any) -> Tensor:
-    with dual_latent(pipe, XI, wxi, tau_gc, variant):
-        return draw(pipe, **more)
-
-
-def is_stock(pipe: Any) -> bool:
-    networks = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
-    hooks = [hook for network in networks for hook in (network._forward_hooks, network._forward_pre_hooks) if hook]
-    return not hooks and not {"encode_prompt", "check_inputs"} & set(vars(pipe)) and "step" not in vars(pipe.scheduler)
+from generator.method.dual_latent import UnsupportedPipelineError, dual_latent
+from tests.generator.method.drawing import VARIANT, XI, X, draw, dual, is_stock
 
 
 class Interrupted(BaseException):
