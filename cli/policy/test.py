@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -29,7 +30,8 @@ def run_tests(
 ) -> None:
     """Run the tests in the policy files through the whole agent, rewriting included.
 
-    Prints a line for each policy, and for each test that failed what was expected, what was decided, and why.
+    Prints a line for each policy, and for each test that failed what was expected, what was decided, and why. The
+    decision log stays as it is.
 
     Example: propriety policy test ar-SA --detector nearest
 
@@ -37,9 +39,13 @@ def run_tests(
     """
     loaded = read_policies(policies)
     chosen = [policy_of(loaded, locale)] if locale else [policy for policy in loaded.values() if policy.tests]
-    moderator, cases = load_moderator(read_settings(policies), loaded), cases_of(chosen)
-    with offline_work(), counting("Testing", len(cases)) as done:
-        results = asyncio.run(run_cases(moderator, cases, detector, done))
+    cases = cases_of(chosen)
+    with TemporaryDirectory() as folder:
+        # Tests neither belong in the decision log, nor are they decided by its reviews.
+        own = {"database_url": f"sqlite:///{folder}/decisions.db"}
+        moderator = load_moderator(read_settings(policies).model_copy(update=own), loaded)
+        with moderator.store, offline_work(), counting("Testing", len(cases)) as done:
+            results = asyncio.run(run_cases(moderator, cases, detector, done))
     console.print(_summary(chosen, results))
     failed = [result for result in results if not result.passed]
     for result in failed:

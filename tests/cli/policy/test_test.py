@@ -5,6 +5,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from agent.settings import Settings
+from agent.store.store import Store
 from cli import app
 
 
@@ -34,3 +36,26 @@ def test_a_policy_is_found_by_each_name_that_list_prints(workplace: Path) -> Non
     )
     result = CliRunner().invoke(app, ["policy", "test", "base-x-children"])
     assert (result.exit_code, "1 passed, 0 failed" in result.output) == (0, True), result.output
+
+
+TREE = "tests:\n  - {prompt: a tree on a hill, expect: {action: allow}}\n"
+
+
+def test_tests_are_not_in_the_decision_log(workplace: Path) -> None:
+    with (workplace.parent / "policies" / "ar-SA.yaml").open("a", encoding="utf-8") as file:
+        file.write(TREE)
+    assert CliRunner().invoke(app, ["policy", "test", "--detector", "nearest"]).exit_code == 0
+    with Store(Settings()) as store:
+        assert store.decisions.recent(10) == []
+
+
+def test_tests_that_the_llm_should_have_judged_are_counted_and_end_with_1_unless_that_is_accepted(
+    workplace: Path,
+) -> None:
+    with (workplace.parent / "policies" / "ar-SA.yaml").open("a", encoding="utf-8") as file:
+        file.write(TREE)
+    command = ["policy", "test", "--detector", "llm"]
+    degraded = CliRunner().invoke(app, command)
+    assert (degraded.exit_code, "1 passed, 0 failed" in degraded.output) == (1, True)
+    assert "1 tests are degraded" in degraded.output
+    assert CliRunner().invoke(app, [*command, "--allow-degraded"]).exit_code == 0
