@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 import yaml
-from rich.table import Table
+from rich.table import Column, Table
 
 from agent.policy.files import json_schema
 from agent.terminal.console import console
@@ -42,7 +42,8 @@ def list_policies(policies: Directory = None) -> None:
 
     Exit status: 0 listed; 1 a file is wrong.
     """
-    table = Table("locale", "title", "version", "rules", "tests", "from")
+    columns = ("locale", "title", "version", "rules", "tests", "from")
+    table = Table(*(Column(name, overflow="fold", no_wrap=name in ("locale", "version")) for name in columns))
     for policy in read_policies(policies).values():
         if policy.tests or not policy.audience:
             counts = (str(len(policy.rules)), str(len(policy.tests)))

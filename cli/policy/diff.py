@@ -10,10 +10,10 @@ import typer
 from rich.table import Column, Table
 
 from agent.authoring.diff import Effect, compare_decisions, compare_rules
-from agent.policy.lookup import UnknownLocaleError, lookup
+from agent.policy.model import Policy
 from agent.prompt.compose import BadPromptError
 from agent.terminal.console import console, fail
-from agent.terminal.loading import load_moderator, read_settings
+from agent.terminal.loading import load_moderator, policy_of, read_settings
 from agent.terminal.progress import counting
 from propriety.text_files import EncodingError, read_utf8
 from propriety.verdict import Detector, Verdict
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def diff(
-    before: Annotated[str, typer.Argument(help="BCP-47 locale to move from, such as de-DE.")],
+    before: Annotated[str, typer.Argument(help="BCP-47 locale to move from, such as de-DE, or `base`.")],
     after: Annotated[str, typer.Argument(help="BCP-47 locale to move to, such as ar-SA.")],
     prompts: Annotated[
         Path | None,
@@ -40,28 +40,25 @@ def diff(
     Exit status: 0 compared, whatever differs; 1 a policy cannot be used; 2 a locale or the file is wrong.
     """
     moderator = load_moderator(read_settings())
-    try:
-        left, right = (lookup(moderator.policies, locale)[1] for locale in (before, after))
-    except UnknownLocaleError as error:
-        fail(error)
+    left, right = (policy_of(moderator.policies, locale) for locale in (before, after))
     table = Table(Column("rule", overflow="fold"), left.locale, right.locale, "differs in")
     for rule in compare_rules(left, right):
         table.add_row(rule.rule_id, _shown(rule.before), _shown(rule.after), ", ".join(rule.differs_in))
     console.print(table if table.row_count else f"{left.locale} and {right.locale} have the same rules")
     if prompts is not None:
-        _show_decisions(moderator, prompts, before, after, detector)
+        _show_decisions(moderator, prompts, left, right, detector)
 
 
-def _show_decisions(moderator: Moderator, path: Path, before: str, after: str, detector: Detector | None) -> None:
+def _show_decisions(moderator: Moderator, path: Path, before: Policy, after: Policy, detector: Detector | None) -> None:
     try:
         prompts = [line.strip() for line in read_utf8(path).split("\n") if line.strip()]
         with counting("Judging", len(prompts)) as done:
-            differences = asyncio.run(compare_decisions(moderator, prompts, before, after, detector, done))
+            differences = asyncio.run(compare_decisions(moderator, prompts, before.tag, after.tag, detector, done))
     except EncodingError as error:
         fail(f"{path}:{error.line}: {error}")
     except (OSError, BadPromptError) as error:
         fail(f"{path}: {error}")
-    table = Table("prompt", before, after)
+    table = Table(Column("prompt", overflow="fold"), before.locale, after.locale)
     for difference in differences:
         table.add_row(difference.prompt, decision(difference.before), decision(difference.after))
     console.print(table)

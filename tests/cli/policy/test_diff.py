@@ -27,6 +27,10 @@ def test_policies_with_the_same_rules_are_reported_as_such() -> None:
     assert "base and base have the same rules" in diff("en", "de").output
 
 
+def test_base_can_be_compared_too() -> None:
+    assert "alcohol" in diff("base", "ar-SA").output
+
+
 def test_the_prompts_that_are_decided_differently_are_shown(workplace: Path) -> None:
     prompts = workplace / "prompts.txt"
     prompts.write_text("a woman holding a wine glass\n\na tree on a hill\n", encoding="utf-8")

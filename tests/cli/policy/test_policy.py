@@ -7,6 +7,7 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
+from agent.terminal.console import console
 from cli import app
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -24,6 +25,14 @@ def test_list_names_every_policy() -> None:
         ["ar-SA", "Saudi Arabia", "2026-01-01", "2", "0", "base"],
         ["base", "Everywhere", "2026-01-01", "1", "0", ""],
     ]
+
+
+def test_list_cuts_nothing_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "width", 50)
+    output = run("list").output
+    assert "ar-SA" in output
+    assert "2026-01-01" in output
+    assert "…" not in output
 
 
 def test_show_prints_the_resolved_policy_as_yaml() -> None:
