@@ -10,6 +10,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from unicodedata import normalize
 
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
@@ -42,8 +43,9 @@ def read_sets(directory: Path, names: Iterable[str]) -> Sets:
     Raises:
         DataError: with file and line.
     """
-    paths = {path.stem: path for path in sorted(directory.glob("*.jsonl"))}
-    chosen = list(dict.fromkeys(names)) or list(paths)
+    files = (path for path in sorted(directory.glob("*.jsonl")) if not path.name.startswith((".", "~$")))
+    paths = {normalize("NFC", path.stem): path for path in files}  # systems compose letters and marks differently
+    chosen = list(dict.fromkeys(normalize("NFC", name) for name in names)) or list(paths)
     for name in chosen:
         if name not in paths:
             raise DataError(f"{directory} has no {name}.jsonl; its sets are: {', '.join(paths) or 'none'}")

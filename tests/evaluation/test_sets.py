@@ -44,6 +44,12 @@ def test_a_file_in_another_encoding_is_refused_with_its_line_and_how_to_fix_it(t
         read_sets(tmp_path, [])
 
 
+def test_a_name_composed_of_parts_and_what_systems_hide_beside_sets_do_no_harm(tmp_path: Path):
+    (tmp_path / "Ka\u0308se.jsonl").write_text('{"id": 1, "text": "a", "label": "safe"}', encoding="utf-8")
+    (tmp_path / "._Ka\u0308se.jsonl").write_bytes(b"\x00\x05\x16\x07")
+    assert list(read_sets(tmp_path, [])) == list(read_sets(tmp_path, ["K\u00e4se"])) == ["K\u00e4se"]
+
+
 def test_a_missing_set_raises_an_error_that_names_the_existing_ones(tmp_path: Path):
     with pytest.raises(DataError, match=r"has no \*.jsonl"):
         read_sets(tmp_path, [])
