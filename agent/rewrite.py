@@ -102,7 +102,7 @@ async def rewrite(
 
     The LLM words each replacement; without it, words are replaced and the grammar stays as it is. Candidates are worded
     one by one, since wording is expensive. If none passes, the least risky one is rewritten again, since a prompt may
-    offend in several places. Safe concepts alone come last.
+    offend in several places. Safe concepts alone come last, in a long prompt in place of the passage that offends.
 
     Args:
         prompt: the prompt.
@@ -116,7 +116,7 @@ async def rewrite(
     worded = degraded = False
     for _ in range(MAX_ROUNDS):
         proposed = swaps(text, reading.found, [violation.rule_id for violation in reading.violations])[:attempts]
-        alone += [swap.instead for swap in proposed]
+        alone += _in_place(text, reading, proposed)
         failed: dict[str, Reading] = {}
         for swap in proposed:
             candidate = await _worded(text, swap, model)
@@ -140,6 +140,13 @@ async def rewrite(
         if not (await read(concept)).violations:
             return Rewritten(concept, worded, degraded)
     return Rewritten(None, worded, degraded)
+
+
+def _in_place(text: str, reading: Reading, proposed: Sequence[Swap]) -> list[str]:
+    """Each replacement by itself; in a long prompt, in place of the passage that offends."""
+    first = next((reading.found[one.rule_id] for one in reading.violations if reading.found.get(one.rule_id)), ())
+    passage = first[0].passage if first else None
+    return [text.replace(passage.text, f"{swap.instead}.") if passage else swap.instead for swap in proposed]
 
 
 async def _worded(text: str, swap: Swap, model: ChatModel | None) -> str | None:

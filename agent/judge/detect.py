@@ -13,7 +13,7 @@ from agent.judge.errors import LLMUnavailableError
 from agent.judge.question import judge
 from agent.policy.model import Policy, Rule
 from agent.retrieval.index import ConceptIndex, Window
-from propriety.verdict import Category, Detector, Status, Violation
+from propriety.verdict import Category, Detector, Span, Status, Violation
 
 log = logging.getLogger("propriety")
 
@@ -23,6 +23,7 @@ CLEARLY_SAFE, CLEARLY_UNSAFE = 0.127, 0.954  # between them the cascade asks the
 # Only a judge tells these from what is never drawn, so the cascade always asks, and without a judge they are blocked.
 NEEDS_JUDGE = {Category.SEXUAL_CONTENT, Category.SEX_RELATED_CRIMES, Category.CHILD_SEXUAL_EXPLOITATION}
 MAX_RULES_ASKED = 5  # for one prompt; with three, ROC-AUC between ToxicBench's twins is .04 less
+MAX_PASSAGES_ASKED = 3  # of a long prompt, about one rule
 # Chosen on rows of ToxicBench, T2ISafety, PartiPrompts and XSTest, on evaluation/prompts, and by the tests that
 # policies carry: docs/judge.md.
 # The margin at even odds (above 0, since the best of many windows is biased upwards), and the margin that multiplies
@@ -65,7 +66,8 @@ async def detect(text: str, policy: Policy, detector: Detector, index: ConceptIn
         return _reading(near, near, FLAGGED, found, policy)
     model.admit()
     try:
-        answers = await judge(model, policy, asked, text)
+        excerpts = {rule.id: _excerpt(text, found.get(rule.id, ())) for rule in asked}
+        answers = await judge(model, policy, asked, text, excerpts)
     except LLMUnavailableError as error:
         log.warning("degraded: %s", error)
         return _reading(near, near, STRICT, found, policy)._replace(status=Status.DEGRADED)
@@ -85,6 +87,19 @@ def _rules_to_ask(
         ranked = [rule_id for rule_id in ranked if CLEARLY_SAFE < near[rule_id] < settled[rule_id]]
     joint = [rule_id for rule_id in company if near.get(rule_id, 0.0) > CLEARLY_SAFE]
     return [policy.rules_by_id[rule_id] for rule_id in dict.fromkeys([*ranked[:MAX_RULES_ASKED], *joint])]
+
+
+def _excerpt(text: str, windows: Sequence[Window]) -> str:
+    """What the LLM reads of a text for a rule: the passages with its nearest windows, since it overlooks a sentence
+    among many. A text of one passage is read whole."""
+    passages: dict[int, Span] = {}
+    for window in windows:
+        if window.passage is None:
+            return text
+        passages[window.passage.start] = window.passage
+        if len(passages) == MAX_PASSAGES_ASKED:
+            break
+    return " ".join(passages[start].text for start in sorted(passages)) or text
 
 
 def _settled_at(rule: Rule) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Annotated
 
@@ -41,8 +41,12 @@ class Candidate(BaseModel):
 _candidates = TypeAdapter(list[Candidate])
 
 
-async def judge(model: ChatModel, policy: Policy, rules: Sequence[Rule], prompt: str) -> dict[str, float]:
+async def judge(
+    model: ChatModel, policy: Policy, rules: Sequence[Rule], prompt: str, excerpts: Mapping[str, str] | None = None
+) -> dict[str, float]:
     """Ask the LLM about one prompt under each of the policy's `rules`, at the same time.
+
+    `excerpts`, by rule id, are asked about instead of the whole prompt.
 
     Returns:
         P(yes) / (P(yes) + P(no)) of the answer's token by rule id, in [0, 1]; not calibrated.
@@ -51,7 +55,8 @@ async def judge(model: ChatModel, policy: Policy, rules: Sequence[Rule], prompt:
         LLMUnavailableError: the LLM cannot be reached, or its answer is invalid.
     """
     # One question may be testing whether an LLM that hung responds again, so a failure must not cancel the others.
-    questions = (_ask(model, conversation(policy, rule), prompt) for rule in rules)
+    parts = excerpts or {}
+    questions = (_ask(model, conversation(policy, rule), parts.get(rule.id, prompt)) for rule in rules)
     results = await asyncio.gather(*questions, return_exceptions=True)
     probabilities = [_answered(result) for result in results]
     return {rule.id: probability for rule, probability in zip(rules, probabilities, strict=True)}

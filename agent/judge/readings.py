@@ -47,7 +47,12 @@ def _as_sent(reading: Reading, text: str, prompt: str) -> Reading:
     """A reading of a normalised text, with its words as they stand in the prompt."""
     alignment = Alignment(prompt, text)
     found = {
-        rule_id: [window._replace(span=alignment.span(window.span)) for window in windows]
+        rule_id: [
+            window._replace(
+                span=alignment.span(window.span), passage=window.passage and alignment.span(window.passage)
+            )
+            for window in windows
+        ]
         for rule_id, windows in reading.found.items()
     }
     violations = [

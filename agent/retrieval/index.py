@@ -6,6 +6,7 @@ place and near to nothing in another.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -17,22 +18,30 @@ from agent.policy.concept_bank import ConceptBank
 from agent.policy.model import Policy
 from agent.retrieval.concepts import Concept, bank_rows, concepts_under, encode_missing
 from agent.retrieval.encoder import Encoder, Vector, Vectors
-from agent.retrieval.windows import windows_of
+from agent.retrieval.windows import Passage, passages_of
 from propriety.verdict import Span
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 NEIGHBOURS = 32
+MAX_WINDOWS = 96  # read in full; of a longer prompt, the passages whose sketches are nearest to an offence
+# What each e-fold of passages takes from the margins: the best of many is biased upwards, and a long text would offend
+# by its length alone.
+PASSAGES_SCALE = 0.004
 
 
 class Window(NamedTuple):
-    """A stretch of the prompt and the nearest concept of a rule: `margin` > 0 if what is safe is farther away."""
+    """A stretch of the prompt and the nearest concept of a rule: `margin` > 0 if what is safe is farther away.
+
+    passage: where it stands, in a prompt of several passages.
+    """
 
     span: Span
     concept: Concept
     similarity: float
     margin: float
+    passage: Span | None = None
 
 
 class Found(NamedTuple):
@@ -88,10 +97,64 @@ class ConceptIndex:
                 self._company[rule.id] = within, safe & ~within
 
     def search(self, prompt: str) -> Found:
-        """Which stretches of the prompt are near to which rule."""
-        spans = windows_of(prompt)
-        vectors = self._encoder.encode([span.text for span in spans])
+        """Which stretches of the prompt are near to which rule. A long prompt is searched passage by passage."""
+        passages = passages_of(prompt)
+        parts = [passage.windows for passage in passages]
+        if sum(map(len, parts)) > MAX_WINDOWS and len(parts) > 1:
+            parts = self._narrowed(passages)
+        found = self._read(parts)
+        if len(found) == 1:
+            return found[0]
+        lowered = PASSAGES_SCALE * math.log(len(found))
+        windows: dict[str, list[Window]] = {}
+        for passage, part in zip(passages, found, strict=True):
+            for rule_id, near in part.windows.items():
+                less = 0.0 if rule_id in self._company else lowered
+                windows.setdefault(rule_id, []).extend(
+                    one._replace(margin=one.margin - less, passage=passage.windows[0]) for one in near
+                )
+        for near in windows.values():
+            near.sort(key=lambda window: -window.margin)
+        company = {rule_id: max(part.company[rule_id] for part in found) for rule_id in self._company}
+        return Found(windows, company)
+
+    def _narrowed(self, passages: list[Passage]) -> list[list[Span]]:
+        """The windows of the passages nearest to an offence, and the sketches of the others."""
+        parts = [passage.sketch for passage in passages]
+        promises = self._promises(self._read(parts))
+        left = MAX_WINDOWS
+        for i in sorted(range(len(parts)), key=lambda i: -promises[i]):
+            left -= len(passages[i].windows)
+            if left < 0:
+                break
+            parts[i] = passages[i].windows
+        return parts
+
+    def _promises(self, found: list[Found]) -> list[float]:
+        """For each passage its highest margin. Of a rule with `only_with`, one half may stand in another passage."""
+        rules = {rule_id: max(_margin(part, rule_id) for part in found) for rule_id in self._company}
+        company = {rule_id: max(part.company[rule_id] for part in found) for rule_id in self._company}
+        return [
+            max(
+                max((_margin(part, rule_id) for rule_id in part.windows if rule_id not in rules), default=-1.0),
+                *(min(_margin(part, rule_id), company[rule_id]) for rule_id in rules),
+                *(min(part.company[rule_id], rules[rule_id]) for rule_id in rules),
+                -1.0,
+            )
+            for part in found
+        ]
+
+    def _read(self, parts: list[list[Span]]) -> list[Found]:
+        """What each part is near to; its windows must begin with the whole of it."""
+        vectors = self._encoder.encode([span.text for spans in parts for span in spans])
         similarities, rows = self._index.search(vectors, min(NEIGHBOURS, len(self.concepts)))
+        ends = np.cumsum([len(spans) for spans in parts])
+        return [
+            self._found(spans, similarities[end - len(spans) : end], rows[end - len(spans) : end])
+            for spans, end in zip(parts, ends, strict=True)
+        ]
+
+    def _found(self, spans: list[Span], similarities: Vectors, rows: Rows) -> Found:
         safest = _nearest(similarities, rows, self._safe)
         around = _around(spans, safest)
         found: dict[str, list[Window]] = {}
@@ -114,6 +177,10 @@ class ConceptIndex:
             margins = _nearest(similarities, rows, within) - _nearest(similarities, rows, safe)
             company[rule_id] = float(margins.max())
         return Found(found, company)
+
+
+def _margin(found: Found, rule_id: str) -> float:
+    return found.windows[rule_id][0].margin if rule_id in found.windows else -1.0
 
 
 def _nearest(similarities: Vectors, rows: Rows, among: Mask) -> Vector:
