@@ -35,6 +35,7 @@ test-all: $(VENV)/.installed-dev weights lint ## As test, and over every policy 
 
 lint: $(VENV)/.installed-dev ## ruff, mypy and import-linter
 	@$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select PLW1514 agent benchmarks cli evaluation generator propriety  # every file names its encoding
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo

@@ -139,5 +139,9 @@ def _opened(output: Path | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
     else:
-        with output.open("w", encoding="utf-8") as file:
+        try:
+            file = output.open("w", encoding="utf-8")
+        except OSError as error:
+            fail(f"{output}: {error.strerror}; name another file", WRONG)
+        with file:
             yield file

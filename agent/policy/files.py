@@ -57,6 +57,8 @@ def json_schema() -> dict[str, Any]:
 
 
 def _read_places(directory: Path, instead: Path | None) -> dict[str, Written]:
+    if not directory.is_dir():
+        raise PolicyError(directory, 1, "expected a folder of policy files; correct its name")
     paths = {path.stem: path for path in policy_files(directory)}
     if instead:
         data = read_yaml(instead).data

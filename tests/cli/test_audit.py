@@ -41,6 +41,11 @@ def test_an_export_to_a_shell_of_another_encoding_is_json_in_ascii(log: None, en
     assert lines[0]["verdict"]["prompt"] == "قلعة"
 
 
+def test_a_file_that_cannot_be_written_is_named(log: None) -> None:
+    result = run("export", "--output", "nowhere/decisions.jsonl")
+    assert (result.exit_code, result.stderr.split(":")[0]) == (1, "nowhere/decisions.jsonl")
+
+
 def test_only_restricted_decisions_have_statements_of_reasons(log: None, blocked: Verdict) -> None:
     result = run("export", "--format", "dsa")
     assert [json.loads(line)["puid"] for line in result.stdout.splitlines()] == [blocked.id, "verdict-2"]

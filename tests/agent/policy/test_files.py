@@ -24,6 +24,11 @@ def test_a_base_policy_is_required(write: Write, child: str) -> None:
         load_policies(write({"de-DE": child}))
 
 
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match=r"nowhere:1: expected a folder of policy files"):
+        load_policies(tmp_path / "nowhere")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "expected"),
     [
