@@ -99,20 +99,21 @@ class PatientChat(ChatOpenAI):
 def chat_model(settings: Settings) -> PatientChat:
     """A greedy chat model. OpenAI's client retries nothing, since the model itself knows what can wait."""
     timeout_s = settings.llm_timeout_s
-    model = PatientChat(
+    # Prompts go to this address alone: no redirect, no proxy of the environment. Without tracing the hook does nothing.
+    client = httpx.AsyncClient(
+        limits=httpx.Limits(max_connections=None), trust_env=False, event_hooks={"request": [_in_trace]}
+    )
+    return PatientChat(
         model=settings.llm_model,
         base_url=settings.llm_base_url,
         api_key=settings.llm_api_key or SecretStr("none"),
         temperature=0,
-        # Of each read, which a slow stream never exceeds.
-        timeout=httpx.Timeout(OFFLINE_FACTOR * timeout_s, connect=timeout_s),
+        http_async_client=client,
+        timeout=httpx.Timeout(OFFLINE_FACTOR * timeout_s, connect=timeout_s),  # of each read
         answer_timeout_s=timeout_s,
         max_retries=0,
     )
-    # No instrumentation knows this client's HTTP library. Without tracing the hook does nothing.
-    model.root_async_client._client.event_hooks = {"request": [_in_trace]}
-    return model
 
 
-async def _in_trace(request: Any) -> None:
+async def _in_trace(request: httpx.Request) -> None:
     inject(request.headers)
