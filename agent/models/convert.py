@@ -61,9 +61,11 @@ def convert(gguf_file: Path, folder: Path) -> Path:
     partial.mkdir(parents=True)
     fields = _fields(reader)
     _write_tokenizer(fields, partial)
-    (partial / "config.json").write_text(json.dumps(_config(fields), indent=2))
+    (partial / "config.json").write_text(json.dumps(_config(fields), indent=2), encoding="utf-8")
     stop = [fields["tokenizer.ggml.eos_token_id"], fields["tokenizer.ggml.padding_token_id"]]
-    (partial / "generation_config.json").write_text(json.dumps({"eos_token_id": stop, "pad_token_id": stop[1]}))
+    (partial / "generation_config.json").write_text(
+        json.dumps({"eos_token_id": stop, "pad_token_id": stop[1]}), encoding="utf-8"
+    )
     _write_weights(reader, partial / "model.safetensors")
     partial.rename(folder)
     return folder

@@ -168,7 +168,7 @@ def _group_alive(item: Running) -> bool:
 def _states_and_groups() -> Iterator[tuple[str, str]]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # the process has ended meanwhile
-            state, _, group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+            state, _, group = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:3]
             yield state, group
 
 

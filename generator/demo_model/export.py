@@ -33,7 +33,7 @@ def export(vae: Any, training: Training, folder: Path) -> None:
     # AutoencoderTiny warns about its own key `block_out_channels`; `_name_or_path` is a folder of checkpoints.
     for path in folder.glob("*/config.json"):
         omitted = {"_name_or_path", "block_out_channels"} if path.parent.name == "vae" else {"_name_or_path"}
-        config = {key: value for key, value in json.loads(path.read_text()).items() if key not in omitted}
+        config = {key: value for key, value in json.loads(path.read_bytes()).items() if key not in omitted}
         if path.parent.name == "text_encoder":
             config["dtype"] = "float32"
-        path.write_text(json.dumps(config, indent=2) + "\n")
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
