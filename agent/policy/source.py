@@ -52,10 +52,8 @@ class Source(NamedTuple):
                 problem = "required, but missing; add it"
             case "model_type":
                 problem = "expected keys and values"
-            case "string_type" if isinstance(first["input"], int | float):
-                problem = "expected text, but YAML reads this as a number, or as true or false; put it in quotes"
-            case "string_type" if first["input"] is None:
-                problem = "expected text, but there is none; add it"
+            case "string_type":
+                problem = f"expected text, but {_read_as(first['input'])}"
             case "value_error":
                 problem = str(first["ctx"]["error"])
             case _:
@@ -142,6 +140,19 @@ for _kind, _pattern, _first in (
     ("merge", "<<", ["<"]),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_pattern})$"), _first)
+
+
+def _read_as(value: Any) -> str:
+    """What YAML made of a value that should be text, and how to fix it."""
+    match value:
+        case None:
+            return "there is none; add it"
+        case dict():
+            return "YAML reads this as a key and its value; put text that holds a colon in quotes"
+        case list():
+            return "YAML reads this as a list; put text in brackets in quotes, or give one text"
+        case _:
+            return "YAML reads this as a number, or as true or false; put it in quotes"
 
 
 def _locate(node: yaml.Node | None, location: Location) -> tuple[int, list[str]]:

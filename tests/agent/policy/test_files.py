@@ -51,6 +51,13 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
         ("Deutschland", "true", 3, "title: expected text, but YAML reads this as a number, or as true or false; put"),
         ("Deutschland", "08", 3, "title: expected text"),
         ("Deutschland", "", 3, "title: expected text, but there is none"),
+        ("Deutschland", "[Bund]", 3, "title: expected text, but YAML reads this as a list"),
+        (
+            "    severity: low",
+            "    exceptions:\n      - ein Schild: kein Bier",
+            7,
+            "put text that holds a colon in quotes",
+        ),
         ("    severity: low", "    category: child_sexual_exploitation", 6, "expected severity critical"),
         ("  - id: a.rule\n    severity: low", "  - id: b.rule\n    disabled: it does not hold here", 6, "no inherited"),
         ("  - id: a.rule", "  - id: b.rule", 6, "rules.b.rule.category: required, but missing"),
