@@ -55,7 +55,7 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
         (
             "    severity: low",
             "    exceptions:\n      - ein Schild: kein Bier",
-            7,
+            8,
             "put text that holds a colon in quotes",
         ),
         ("    severity: low", "    category: child_sexual_exploitation", 6, "expected severity critical"),
