@@ -41,6 +41,9 @@ def _storable(text: str) -> str:
 # Input that may reach the database has one of these types, or a stricter pattern.
 Text = Annotated[str, AfterValidator(_storable)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="An id that this service returned.")]
+Key = Annotated[Text, Field(max_length=64)]
+Value = Annotated[Text, Field(max_length=512)]
+Metadata = Annotated[dict[Key, Value], Field(max_length=16, fail_fast=True)]
 
 
 class FromOpenAI(BaseModel):
@@ -123,9 +126,11 @@ def _content_kind(value: Any) -> str:
     return "string"
 
 
+# Lists and maps fail at their first invalid item: pydantic would collect the errors of half a million, which takes
+# seconds and a gigabyte, and only the first is reported.
 String = Annotated[Text, Tag("string")]
-Strings = Annotated[list[Text], Field(min_length=1, max_length=256), Tag("strings")]
-Parts = Annotated[list[Part], Field(min_length=1), Tag("parts")]
+Strings = Annotated[list[Text], Field(min_length=1, max_length=256, fail_fast=True), Tag("strings")]
+Parts = Annotated[list[Part], Field(min_length=1, fail_fast=True), Tag("parts")]
 Input = Annotated[String | Strings | Parts, Discriminator(_content_kind)]
 Content = Annotated[String | Parts, Discriminator(lambda value: "parts" if isinstance(value, list) else "string")]
 

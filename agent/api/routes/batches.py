@@ -7,12 +7,11 @@ import datetime as dt
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from agent.api.access import Asker, Caller
 from agent.api.errors import ApiError
-from agent.api.fields import FromOpenAI, Id, Text, refuse_unsupported
+from agent.api.fields import FromOpenAI, Id, Metadata, refuse_unsupported
 from agent.api.routes.files import NO_EXPIRY, Listed, Page, Paging, found_file, page, refusal, unix_seconds
 from agent.store.batch_lines import Endpoint
 from agent.store.batches import BatchRow
@@ -20,10 +19,6 @@ from agent.store.files import BulkError
 from propriety.verdict import Strict
 
 router = APIRouter()
-
-Key = Annotated[Text, Field(max_length=64)]
-Value = Annotated[Text, Field(max_length=512)]
-Metadata = Annotated[dict[Key, Value], Field(max_length=16)]
 
 
 class BatchRequest(FromOpenAI):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from fastapi import APIRouter
@@ -35,7 +35,7 @@ class ChatRequest(Asking):
         }
     )
 
-    messages: list[Message] = Field(min_length=1, max_length=1000)
+    messages: list[Message] = Field(min_length=1, max_length=1000, fail_fast=True)
     conversation_id: ConversationId | None = None
     n: int | None = Field(default=None, ge=1, le=1, description="One verdict a conversation.")
     stream: bool | None = False
@@ -47,7 +47,7 @@ class ChatRequest(Asking):
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     seed: int | None = None
-    stop: str | list[str] | None = None
+    stop: str | Annotated[list[str], Field(fail_fast=True)] | None = None
 
 
 class Reply(Strict):

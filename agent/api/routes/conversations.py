@@ -13,7 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from agent.api.access import Anyone, Caller
 from agent.api.errors import ApiError
-from agent.api.fields import FromOpenAI, Text, refuse_unsupported
+from agent.api.fields import FromOpenAI, Metadata, refuse_unsupported
 from agent.store.conversations import ConversationId
 from propriety.verdict import Action, ChatMessage, Detector, Strict, Verdict
 
@@ -71,7 +71,7 @@ def tokens(caller: Caller, verdict: Verdict) -> tuple[int, int]:
 
 
 class ConversationRequest(FromOpenAI):
-    metadata: dict[Text, Text] | None = None
+    metadata: Metadata | None = None
     items: SkipJsonSchema[Any] = None  # not supported
 
 

@@ -24,6 +24,7 @@ from agent.api.fields import (
     Id,
     LocaleHeader,
     Message,
+    Metadata,
     Text,
     detector_of,
     refuse_unsupported,
@@ -53,7 +54,8 @@ class ConversationReference(FromOpenAI):
 
 
 Input = Annotated[
-    Annotated[Text, Tag("string")] | Annotated[list[Item], Field(min_length=1, max_length=1000), Tag("items")],
+    Annotated[Text, Tag("string")]
+    | Annotated[list[Item], Field(min_length=1, max_length=1000, fail_fast=True), Tag("items")],
     Discriminator(lambda value: "items" if isinstance(value, list) else "string"),
 ]
 
@@ -71,7 +73,7 @@ class ResponseRequest(Asking):
     previous_response_id: Id | None = Field(default=None, description="The response that this turn follows.")
     store: bool | None = Field(default=True, description="Whether a later response can follow this one.")
     stream: bool | None = False
-    metadata: dict[Text, Text] | None = None
+    metadata: Metadata | None = None
     background: SkipJsonSchema[Any] = None  # neither is supported
     prompt: SkipJsonSchema[Any] = None
 
