@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-LIVE = 150  # the LLM answers ten a second
-LLM_TIMEOUT_S, OUTAGE_S = 2.0, 3.0
+LIVE = 250  # the LLM answers ten a second
+LLM_TIMEOUT_S, OUTAGE_S = 6.0, 3.0
 LINES = 40
 COMMAND = [sys.executable, "-c", "from cli import app; app()", "moderate", "--detector", "llm"]
 COMMAND += ["--input", "in.jsonl", "--output", "out.jsonl"]
