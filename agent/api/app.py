@@ -16,6 +16,7 @@ from agent.api.drawing.draw import backend_client
 from agent.api.limits import open_limits
 from agent.api.middleware.authentication import Authentication
 from agent.api.middleware.headers import Headers
+from agent.api.middleware.lingering import Lingering
 from agent.api.middleware.timing import Timing
 from agent.api.readiness import Readiness
 from agent.api.routes import (
@@ -86,7 +87,7 @@ def create_app(moderator: Moderator | None = None) -> FastAPI:
     if not (settings.keyless or store.tenants.configured()):
         log.warning("no API key exists, so nobody is served; make one: propriety keys create NAME")
     errors.install(app, larger={files.PATH: (settings.file_mib << 20) + errors.MAX_BODY})
-    for middleware in (Authentication, Timing, Headers, AccessLog):  # the last one added runs first
+    for middleware in (Authentication, Timing, Headers, AccessLog, Lingering):  # the last one added runs first
         app.add_middleware(middleware)
     for module in ROUTES:
         app.include_router(module.router)
