@@ -6,11 +6,12 @@ import re
 from bisect import bisect_left, bisect_right
 from difflib import SequenceMatcher
 
+from agent.prompt.normalise.folding import MARKS, spelling
 from propriety.verdict import Span
 
 # Words; but single letters of the scripts that leave no spaces, so that one changed letter moves no whole sentence.
 UNSPACED = "\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
-TOKEN = re.compile(f"[{UNSPACED}]|[^\\W{UNSPACED}]+|[^\\w\\s]")
+TOKEN = re.compile(f"[{UNSPACED}]|[^\\W{UNSPACED}](?:[^\\W{UNSPACED}]|[{MARKS}])*|[^\\w\\s]")
 
 
 class Alignment:
@@ -19,8 +20,8 @@ class Alignment:
     def __init__(self, sent: str, normalised: str) -> None:
         self._sent = sent
         self._to, self._from = ([match.span() for match in TOKEN.finditer(text)] for text in (sent, normalised))
-        sent_words = [sent[start:end] for start, end in self._to]
-        words = [normalised[start:end] for start, end in self._from]
+        sent_words = [spelling(sent[start:end]) for start, end in self._to]
+        words = [spelling(normalised[start:end]) for start, end in self._from]
         self._starts, self._ends = [start for start, _ in self._from], [end for _, end in self._from]
         self._blocks = SequenceMatcher(None, words, sent_words, autojunk=False).get_opcodes()
 

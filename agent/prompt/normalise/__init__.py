@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from agent.prompt.normalise.characters import drop_invisible, nfkc, unbox
 from agent.prompt.normalise.encodings import decode_base64, decode_rot13, decode_url
+from agent.prompt.normalise.folding import fold
 from agent.prompt.normalise.leet import fold_leet
 from agent.prompt.normalise.look_alikes import fold_look_alikes
 from agent.prompt.normalise.pictographs import name_pictographs
@@ -48,8 +49,8 @@ def normalise(text: str) -> str:
 
 
 def variants(text: str) -> list[str]:
-    """The readings to judge: the raw text, then the normalised text with emoji by name if it differs."""
-    plain = name_pictographs(normalise(text))
+    """The readings to judge: the raw text, then the normalised and folded text with emoji by name if it differs."""
+    plain = name_pictographs(fold(normalise(text)))
     return [text] if plain == text else [text, plain]
 
 

@@ -40,6 +40,12 @@ def test_every_span_is_a_slice_of_what_was_sent(sent: str, data: st.DataObject) 
         ("a man with a %67%75%6E in a room", "gun", "%67%75%6E"),
         ("女人拿着ｗine在海滩", "wine", "ｗine"),
         ("a red wine glass", "wine", "wine"),
+        ("BİR KADININ ELİNDE ŞARAP KADEHİ", "şarap", "ŞARAP"),
+        ("KIELISZEK WINA NA ŁÓŻKU", "łóżku", "ŁÓŻKU"),
+        ("A WOMAN HOLDS A WINE GLASS", "wine glass", "WINE GLASS"),
+        ("كَأْسُ نَبِيذٍ عَلَى الطَّاوِلَةِ", "نبيذ", "نَبِيذٍ"),
+        ("كـــأس نبيــــذ على الطاولـــة", "نبيذ", "نبيــــذ"),
+        ("כּוֹס יַיִן עַל הַשּׁוּלְחָן", "יין", "יַיִן"),
     ],
 )
 def test_words_are_found_as_they_were_written(sent: str, words: str, expected: str) -> None:
