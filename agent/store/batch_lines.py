@@ -13,6 +13,7 @@ from agent.store.files import BulkError, Line
 from propriety.verdict import Strict
 
 MAX_LINE_BYTES, MAX_FLAW_CHARS = 1 << 18, 300
+MAX_EMPTY_LINES = 100_000  # reading a hundred million takes minutes
 NOT_IN_BATCHES = ("stream", "conversation_id")
 
 Endpoint = Literal["/v1/moderations", "/v1/chat/completions"]
@@ -56,6 +57,8 @@ def read_lines(source: BinaryIO, max_prompts: int, max_bytes: int) -> Iterator[L
             message = f"the file has more than {max_prompts} prompts or {max_bytes} bytes; split it"
             raise BulkError(message, "invalid_file")
         if request is None:
+            if place - count > MAX_EMPTY_LINES:
+                raise BulkError(f"the file has more than {MAX_EMPTY_LINES} empty lines; remove them", "invalid_file")
             continue
         count += 1
         flaw = request if isinstance(request, str) else None

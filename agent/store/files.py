@@ -34,6 +34,7 @@ from agent.store.database import Base
 from agent.store.sealing import Seal
 
 PAGE = 250  # lines read or written at once
+PIECE_CHARS, FETCHED = 1 << 20, 8  # of a file that is sent: characters in memory, and lines read at once
 
 Purpose = Literal["batch", "batch_output"]
 
@@ -185,11 +186,25 @@ class Files:
             return [Line(row.number, unlock(row.text), row.flaw and unlock(row.flaw)) for row in rows]
 
     def content(self, name: str) -> Iterator[bytes]:
-        """A whole file, page by page; no database connection is held while a page is sent."""
+        """A whole file, piece by piece; no database connection is held while a piece is sent."""
         done = 0
-        while page := self.lines(name, done):
-            yield "".join(f"{line.text}\n" for line in page).encode()
-            done = page[-1].number
+        while piece := self._piece(name, done):
+            yield "".join(f"{text}\n" for _, text in piece).encode()
+            done = piece[-1][0]
+
+    def _piece(self, name: str, done: int) -> list[tuple[int, str]]:
+        """The lines after the first `done`, up to the one that makes it `PIECE_CHARS`: a page of long lines is 64 MiB,
+        and a caller that reads slowly keeps its piece in memory."""
+        query = select(LineRow.number, LineRow.text).where(LineRow.file_id == name, LineRow.number > done)
+        piece, size = list[tuple[int, str]](), 0
+        paged = query.order_by(LineRow.number).limit(PAGE).execution_options(yield_per=FETCHED)
+        with Session(self._database) as session, session.execute(paged) as rows:
+            for number, text in rows:
+                piece.append((number, self._seal.unlock(text)))
+                size += len(text)
+                if size >= PIECE_CHARS:
+                    break
+        return piece
 
 
 def new_file(tenant: str, filename: str, purpose: Purpose) -> FileRow:

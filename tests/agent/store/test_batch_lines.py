@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from agent.store.batch_lines import MAX_LINE_BYTES, custom_id, read_lines
+from agent.store.batch_lines import MAX_EMPTY_LINES, MAX_LINE_BYTES, custom_id, read_lines
 from agent.store.files import BulkError, Line
 
 
@@ -77,6 +77,13 @@ def test_an_invalid_file_is_refused_with_the_reason(content: str | bytes, reason
 def test_empty_lines_count_towards_the_limit_in_bytes() -> None:
     with pytest.raises(BulkError, match="more than"):
         read(json.dumps(request()) + "\n" * 1000 + json.dumps(request("b")), max_bytes=1000)
+
+
+def test_a_file_of_empty_lines_is_refused_before_all_are_read() -> None:
+    content = io.BytesIO(json.dumps(request()).encode() + b"\n" * (40 * MAX_EMPTY_LINES))
+    with pytest.raises(BulkError, match="empty lines"):
+        list(read_lines(content, 10, 1 << 30))
+    assert content.tell() < 2 * MAX_EMPTY_LINES
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from agent.settings import Settings
-from agent.store.files import PAGE, BulkError, Files, Line
+from agent.store.files import PAGE, PIECE_CHARS, BulkError, Files, Line
 from agent.store.sealing import SealError
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -30,6 +30,13 @@ def test_a_file_is_read_back_unchanged_and_its_size_is_exact(files: Files) -> No
     assert content.decode() == "".join(f"{line.text}\n" for line in lines(PAGE + 3))
     assert (kept.bytes, kept.lines, kept.status) == (len(content), PAGE + 3, "processed")
     assert [line.number for line in files.lines(kept.id, 2, 2)] == [3, 4]
+
+
+def test_a_file_of_long_lines_is_read_in_small_pieces(files: Files) -> None:
+    long = [Line(number, f"{number}" + "x" * (PIECE_CHARS // 4)) for number in range(1, 30)]
+    pieces = list(files.content(files.add("acme", "in.jsonl", iter(long)).id))
+    assert b"".join(pieces).decode() == "".join(f"{line.text}\n" for line in long)
+    assert max(map(len, pieces)) < 2 * PIECE_CHARS
 
 
 def test_a_file_is_visible_to_its_tenant_only(files: Files) -> None:
