@@ -1,7 +1,7 @@
 """Do many things at once, but not too many.
 
 Threads that encode are apart from asyncio's default ones: however many prompts wait to be encoded, the database and
-files are reached at once.
+files are reached at once. Tenants take turns there, so that a thousand prompts of one delay another's by few.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from functools import partial
+from threading import Lock
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -19,14 +22,36 @@ Result = TypeVar("Result")
 
 IN_FLIGHT = 16  # the LLM server batches this many by default
 
+working_for: ContextVar[str] = ContextVar("working_for", default="")  # the tenant, who takes turns with the others
+
 _encoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="encode")
+_waiting: dict[str, deque[tuple[Future[Any], Callable[[], Any]]]] = {}  # by tenant; the first one's turn is next
+_lock = Lock()
 
 
 async def in_encoder_thread(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Run what computes vectors in a thread; as many run at once as there are cores."""
-    context = contextvars.copy_context()
-    run = partial(context.run, function, *arguments)
-    return await asyncio.get_running_loop().run_in_executor(_encoders, run)
+    """Run what computes vectors in a thread; as many run at once as there are cores, in turn for each tenant."""
+    done: Future[Result] = Future()
+    run = partial(contextvars.copy_context().run, function, *arguments)
+    with _lock:
+        _waiting.setdefault(working_for.get(), deque()).append((done, run))
+    _encoders.submit(_take_turn)
+    return await asyncio.wrap_future(done)
+
+
+def _take_turn() -> None:
+    with _lock:
+        tenant = next(iter(_waiting))
+        queue = _waiting.pop(tenant)
+        done, run = queue.popleft()
+        if queue:
+            _waiting[tenant] = queue  # at the end
+    if not done.set_running_or_notify_cancel():
+        return
+    try:
+        done.set_result(run())
+    except BaseException as error:
+        done.set_exception(error)
 
 
 async def together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:

@@ -1,10 +1,11 @@
 """Work runs concurrently, up to a bound."""
 
 import asyncio
+import time
 
 import pytest
 
-from agent.concurrency import IN_FLIGHT, map_in_order, together, work_through
+from agent.concurrency import IN_FLIGHT, in_encoder_thread, map_in_order, together, work_through, working_for
 
 
 def test_every_item_is_processed_with_bounded_concurrency():
@@ -64,3 +65,47 @@ def test_the_first_failure_cancels_the_rest_and_is_raised_as_it_is():
     with pytest.raises(OSError, match="disk full"):
         asyncio.run(together(work(item) for item in range(3)))
     assert sorted(cancelled) == [0, 2]
+
+
+def test_one_tenant_s_thousand_texts_delay_another_s_by_one_turn():
+    finished: list[str] = []
+
+    def encode(tenant: str) -> None:
+        time.sleep(0.002)
+        finished.append(tenant)
+
+    async def ask(tenant: str) -> None:
+        working_for.set(tenant)
+        await in_encoder_thread(encode, tenant)
+
+    async def crowd() -> None:
+        many = [asyncio.create_task(ask("many")) for _ in range(1000)]
+        await asyncio.sleep(0.01)
+        await asyncio.gather(*(asyncio.create_task(ask(tenant)) for tenant in ("one", "two")))
+        few = len(finished)
+        await asyncio.gather(*many)
+        assert few < 500
+
+    asyncio.run(crowd())
+    assert len(finished) == 1002
+
+
+def test_an_encoder_thread_s_error_and_context_are_the_caller_s():
+    async def ask() -> None:
+        working_for.set("acme")
+        assert await in_encoder_thread(working_for.get) == "acme"
+        with pytest.raises(ZeroDivisionError):
+            await in_encoder_thread(lambda: 1 / 0)
+
+    asyncio.run(ask())
+
+
+def test_a_caller_that_leaves_takes_its_turn_from_nobody():
+    async def ask() -> list[int]:
+        left = [asyncio.create_task(in_encoder_thread(time.sleep, 0.01)) for _ in range(50)]
+        await asyncio.sleep(0)
+        for task in left:
+            task.cancel()
+        return [await in_encoder_thread(abs, number) for number in (-1, -2)]
+
+    assert asyncio.run(ask()) == [1, 2]

@@ -14,6 +14,7 @@ from agent.api.access import bearer
 from agent.api.drawing.links import LINK_PATH
 from agent.api.errors import CLOSE, ApiError, answered
 from agent.api.service import service_of
+from agent.concurrency import working_for
 from agent.settings import is_loopback
 from agent.store.database import AWAY
 from agent.store.tenants import ANYONE, HINT, PREFIX, Tenant
@@ -35,10 +36,12 @@ class Authentication:
         if scope["type"] == "http" and not PUBLIC.fullmatch(scope["path"]):
             request = Request(scope)
             try:
-                request.state.tenant = await _tenant(request, await bearer(request))
+                tenant = await _tenant(request, await bearer(request))
             except (ApiError, *AWAY) as error:
                 await answered(error)(scope, receive, send)
                 return
+            request.state.tenant = tenant
+            working_for.set(tenant.name)
         await self.app(scope, receive, send)
 
 
