@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.answer import Outcome, answer, undetected
@@ -158,6 +159,7 @@ class Moderator:
             prompt,
             reading,
             read_candidate,
+            lambda text: self._read(text, replace(basis, detector=Detector.NEAREST)),
             lambda one, other: similarity(self.encoder, one, other),
             self.model if with_llm else None,
             self.settings.rewrite_attempts,

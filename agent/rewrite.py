@@ -24,6 +24,7 @@ log = logging.getLogger("propriety")
 
 MAX_ROUNDS = 2
 MAX_WINDOWS = 2  # of one rule, to take words from
+MAX_WINDOWS_TRIED = 8  # of one rule, to find those that hold the whole offence
 FAITHFUL = 0.8  # similarity at which the search for a better candidate ends
 MAX_ANSWER_TOKENS = 256
 MAX_ANSWER_CHARS = 16 * MAX_ANSWER_TOKENS  # more than any tokeniser needs
@@ -94,20 +95,24 @@ async def rewrite(
     prompt: str,
     reading: Reading,
     read: Callable[[str], Awaitable[Reading]],
+    read_quickly: Callable[[str], Awaitable[Reading]],
     similarity: Callable[[str, str], float],
     model: ChatModel | None,
     attempts: int,
 ) -> Rewritten:
     """A faithful candidate that breaks no rule, or the most faithful of those that break none.
 
-    The LLM words each replacement; without it, words are replaced and the grammar stays as it is. Candidates are worded
-    one by one, since wording is expensive. If none passes, the least risky one is rewritten again, since a prompt may
-    offend in several places. Safe concepts alone come last, in a long prompt in place of the passage that offends.
+    The LLM words each replacement; without it, words are replaced and the grammar stays as it is. Candidates are
+    worded one by one, since wording is expensive. Words are swapped only if the rest of the prompt does not offend
+    without them: beside a safe concept, words that are left over seem safe. If no candidate passes, the least risky
+    one is rewritten again, since a prompt may offend in several places. Safe concepts alone come last, in a long
+    prompt in place of the passage that offends.
 
     Args:
         prompt: the prompt.
         reading: its reading.
         read: judges a candidate as the prompt was judged.
+        read_quickly: reads a text by the neighbours alone.
         similarity: of two texts, in [0, 1].
         model: the LLM, or None to do without.
         attempts: candidates in each round.
@@ -115,10 +120,15 @@ async def rewrite(
     text, alone, passed = prompt, list[str](), dict[str, float]()
     worded = degraded = False
     for _ in range(MAX_ROUNDS):
-        proposed = swaps(text, reading.found, [violation.rule_id for violation in reading.violations])[:attempts]
+        rule_ids = [violation.rule_id for violation in reading.violations]
+        found, left_over = await _whole_offences(text, reading.found, rule_ids, read_quickly)
+        proposed = swaps(text, found, rule_ids)[:attempts]
         alone += _in_place(text, reading, proposed)
         failed: dict[str, Reading] = {}
         for swap in proposed:
+            if rest := left_over.get(swap.remove):
+                failed.setdefault(text.replace(swap.remove, swap.instead), rest)
+                continue
             candidate = await _worded(text, swap, model)
             worded, degraded = worded or candidate is not None, degraded or (candidate is None and model is not None)
             candidate = text.replace(swap.remove, swap.instead) if candidate is None else candidate
@@ -149,6 +159,33 @@ def _in_place(text: str, reading: Reading, proposed: Sequence[Swap]) -> list[str
     return [text.replace(passage.text, f"{swap.instead}.") if passage else swap.instead for swap in proposed]
 
 
+async def _whole_offences(
+    text: str,
+    found: Mapping[str, Sequence[Window]],
+    rule_ids: Sequence[str],
+    read_quickly: Callable[[str], Awaitable[Reading]],
+) -> tuple[dict[str, Sequence[Window]], dict[str, Reading]]:
+    """For each broken rule the windows without which the text no longer breaks it, or all of them if there are none.
+
+    Also the reading of what is left over where it still breaks the rule, by the words of the window.
+    """
+    chosen: dict[str, Sequence[Window]] = {}
+    left_over: dict[str, Reading] = {}
+    for rule_id in rule_ids:
+        whole: list[Window] = []
+        for window in telling(text, found.get(rule_id, ()))[:MAX_WINDOWS_TRIED]:
+            rest = " ".join(text.replace(window.span.text, " ").split())
+            reading = await read_quickly(rest) if any(map(str.isalnum, rest)) else None
+            if reading and any(violation.rule_id == rule_id for violation in reading.violations):
+                left_over[window.span.text] = reading
+            else:
+                whole.append(window)
+            if len(whole) == MAX_WINDOWS:
+                break
+        chosen[rule_id] = whole or found.get(rule_id, ())
+    return chosen, left_over
+
+
 async def _worded(text: str, swap: Swap, model: ChatModel | None) -> str | None:
     """The LLM's edit; None without the LLM."""
     if model is None:
@@ -171,10 +208,15 @@ def swaps(prompt: str, found: Mapping[str, Sequence[Window]], rule_ids: Sequence
     """
     proposed = []
     for rule_id in rule_ids:
-        windows = sorted(found.get(rule_id, ()), key=lambda window: -window.similarity)
-        telling = [window for window in windows if window.margin > 0 and window.span.text != prompt] or windows
-        proposed += [Swap(window.span.text, safe) for window in telling[:MAX_WINDOWS] for safe in window.concept.safe]
+        windows = telling(prompt, found.get(rule_id, ()))[:MAX_WINDOWS]
+        proposed += [Swap(window.span.text, safe) for window in windows for safe in window.concept.safe]
     return sorted(dict.fromkeys(proposed), key=lambda swap: _script(swap.instead) != _script(prompt))
+
+
+def telling(prompt: str, windows: Sequence[Window]) -> list[Window]:
+    """The windows that are nearer to an offence than to what is safe, most similar first; or all if there are none."""
+    ranked = sorted(windows, key=lambda window: -window.similarity)
+    return [window for window in ranked if window.margin > 0 and window.span.text != prompt] or ranked
 
 
 def _script(text: str) -> str:

@@ -25,6 +25,7 @@ Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 NEIGHBOURS = 32
+QUOTES = str.maketrans("", "", '"„“”«»「」『』')  # to the encoder, a word in quotes is a title
 MAX_WINDOWS = 96  # read in full; of a longer prompt, the passages whose sketches are nearest to an offence
 # What each e-fold of passages takes from the margins: the best of many is biased upwards, and a long text would offend
 # by its length alone.
@@ -146,7 +147,7 @@ class ConceptIndex:
 
     def _read(self, parts: list[list[Span]]) -> list[Found]:
         """What each part is near to; its windows must begin with the whole of it."""
-        vectors = self._encoder.encode([span.text for spans in parts for span in spans])
+        vectors = self._encoder.encode([span.text.translate(QUOTES) for spans in parts for span in spans])
         similarities, rows = self._index.search(vectors, min(NEIGHBOURS, len(self.concepts)))
         ends = np.cumsum([len(spans) for spans in parts])
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,6 +16,13 @@ MAX_MEAN_WORD = 14  # characters; text with longer words is in a script without 
 SCRIPT_STEP = 4  # characters that stand for a word in such scripts
 MIN_SENTENCE_STEPS = 2
 SENTENCE = re.compile(r"(?:[^.!?…。！？।॥؟\n]|[.!?…](?![\s\"'”’»)\]]|$))+[.!?…。！？।॥؟\n\"'”’»)\]]*")
+# Quotes, brackets, dashes and stops, but no signs that stand for letters.
+MARKS = "".join(
+    mark
+    for mark in map(chr, range(0x10000))
+    if unicodedata.category(mark) in ("Ps", "Pe", "Pi", "Pf", "Pd", "Po") and mark not in "*#@%&"
+)
+PAIRS = [('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"), ("‹", "›"), ("(", ")"), ("[", "]"), ("「", "」"), ("『", "』")]
 
 Words = list[tuple[int, int]]
 
@@ -22,7 +30,7 @@ Words = list[tuple[int, int]]
 class Passage(NamedTuple):
     """A part of a prompt that is read by itself.
 
-    windows: the whole passage first, then its stretches of two to five words.
+    windows: the whole passage first, then its stretches of two to five words, without the marks around them.
     sketch: some of the windows, the whole among them, that hold each of its words.
     """
 
@@ -75,12 +83,33 @@ def _parts(words: Words) -> Iterator[Words]:
 
 def _passage(prompt: str, start: int, end: int, words: Words) -> Passage:
     whole = Span(start=start, end=end, text=prompt[start:end])
+    words = [_without_marks(prompt, *word) for word in words]
     windows, sketch, last = [whole], [whole], len(words) - MAX_WINDOW_WORDS
     for first in range(len(words)):
         for size in range(2, MAX_WINDOW_WORDS + 1):
             if first + size <= len(words) and size < len(words):
-                low, high = words[first][0], words[first + size - 1][1]
+                low, high = _with_both_marks(prompt, words[first][0], words[first + size - 1][1])
                 windows.append(Span(start=low, end=high, text=prompt[low:high]))
                 if size == MAX_WINDOW_WORDS and (first % 2 == 0 or first == last):
                     sketch.append(windows[-1])
     return Passage(windows, sketch)
+
+
+def _without_marks(prompt: str, low: int, high: int) -> tuple[int, int]:
+    """Where a word stands without the marks around it, which are kept if it has nothing else."""
+    word = prompt[low:high]
+    bare = word.strip(MARKS) or word
+    low += word.index(bare)
+    return low, low + len(bare)
+
+
+def _with_both_marks(prompt: str, low: int, high: int) -> tuple[int, int]:
+    """A stretch with the mark beside it whose other half it holds, so that no half is left over when it goes."""
+    text = prompt[low:high]
+    for opening, closing in PAIRS:
+        odd = text.count(opening) % 2 if opening == closing else text.count(opening) - text.count(closing)
+        if odd > 0 and prompt.startswith(closing, high):
+            high += 1
+        elif odd and low and prompt[low - 1] == opening and (odd < 0 or opening == closing):
+            low -= 1
+    return low, high

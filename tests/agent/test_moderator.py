@@ -135,3 +135,21 @@ def test_spans_are_slices_of_the_prompt_and_the_rewrite_keeps_the_scene(small, p
     assert any(offence in span.text for span in spans)
     assert all(words in verdict.safe_prompt for words in kept)
     assert offence not in verdict.safe_prompt
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        'a woman holding a "wine glass" on a beach',
+        "a woman holding a “wine glass” on a beach",
+        "a woman (with a wine glass) on a beach",
+        "beach, woman, wine glass, sunset",
+        "would you draw a woman holding a wine glass?",
+    ],
+)
+def test_no_offending_word_is_left_over_by_a_rewrite(small, prompt):
+    verdict = moderate(small(), prompt, detector=Detector.NEAREST)
+    assert verdict.action is Action.REWRITE
+    assert "wine" not in verdict.safe_prompt
+    assert verdict.safe_prompt.count('"') % 2 == 0
+    assert verdict.safe_prompt.count("“") == verdict.safe_prompt.count("”")

@@ -1,6 +1,7 @@
 """Which words are swapped, how the LLM words the swap, and a rewrite by the whole moderator."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from langchain_openai import ChatOpenAI
@@ -63,26 +64,46 @@ def test_the_first_broken_rule_comes_first_and_unbroken_rules_are_left_alone() -
 
 
 UNSAFE, SAFE = ("wine", "beer"), Reading([], 0.1)
+VIOLATION = Violation(
+    rule_id="alcohol", category=Category.REGULATED_SUBSTANCES, severity=Severity.MEDIUM, confidence=0.9,
+    rationale="", spans=[],
+)  # fmt: skip
+
+
+def offending(*words: str) -> Callable[[str], Awaitable[Reading]]:
+    """Reads a text by these words alone."""
+
+    async def read(text: str) -> Reading:
+        held = [word for word in words if word in text]
+        return (
+            Reading([VIOLATION], 0.9, {"alcohol": [window(word, 0.9, 0.2, "hill") for word in held]}) if held else SAFE
+        )
+
+    return read
+
+
+async def allow(_: str) -> Reading:
+    return SAFE
 
 
 def rewritten(
-    loop: asyncio.Runner, found: dict[str, list[Window]], similarity: float = 0.9, unsafe: tuple[str, ...] = UNSAFE
+    loop: asyncio.Runner,
+    found: dict[str, list[Window]],
+    similarity: float = 0.9,
+    unsafe: tuple[str, ...] = UNSAFE,
+    rest: Callable[[str], Awaitable[Reading]] | None = None,
 ) -> tuple[str | None, list[str]]:
     """The rewrite of `PROMPT` without an LLM, if each word of `unsafe` is unsafe; and the texts that were judged."""
     judged: list[str] = []
-    violation = Violation(
-        rule_id="alcohol", category=Category.REGULATED_SUBSTANCES, severity=Severity.MEDIUM, confidence=0.9,
-        rationale="", spans=[],
-    )  # fmt: skip
 
     async def read(text: str) -> Reading:
         judged.append(text)
         if not any(word in text for word in unsafe):
             return SAFE
-        return Reading([violation], 0.9, {rule: [w for w in ws if w.span.text in text] for rule, ws in found.items()})
+        return Reading([VIOLATION], 0.9, {rule: [w for w in ws if w.span.text in text] for rule, ws in found.items()})
 
-    first = Reading([violation], 0.9, found)
-    done = loop.run(rewrite(PROMPT, first, read, lambda _, __: similarity, None, attempts=3))
+    first = Reading([VIOLATION], 0.9, found)
+    done = loop.run(rewrite(PROMPT, first, read, rest or allow, lambda _, __: similarity, None, attempts=3))
     assert (done.worded, done.degraded) == (False, False)
     return done.safe_prompt, judged
 
@@ -108,6 +129,19 @@ def test_if_no_candidate_passes_the_least_risky_is_rewritten_again_and_then_a_sa
     text, judged = rewritten(loop, found, unsafe=("beach",))
     assert text in ("a beer glass", JUICE)
     assert len(judged) == len(set(judged))
+
+
+def test_words_are_swapped_only_if_what_is_left_over_does_not_offend(loop: asyncio.Runner) -> None:
+    found = {"alcohol": [window("holding a wine", 0.9, 0.2), window("wine glass", 0.8, 0.2)]}
+    text, judged = rewritten(loop, found, unsafe=("wine",), rest=offending("glass"))
+    assert text == "a woman holding a a glass of juice on a beach"
+    assert judged == [text]
+
+
+def test_an_offence_in_two_places_is_swapped_in_both(loop: asyncio.Runner) -> None:
+    found = {"alcohol": [window("wine", 0.9, 0.2), window("beach", 0.8, 0.2, "hill")]}
+    text, _ = rewritten(loop, found, unsafe=("wine", "beach"), rest=offending("wine", "beach"))
+    assert text == "a woman holding a a glass of juice glass on a hill"
 
 
 def test_there_is_no_rewrite_if_nothing_passes(loop: asyncio.Runner) -> None:
@@ -163,5 +197,5 @@ def test_a_rewrite_without_its_llm_says_that_it_is_degraded(loop: asyncio.Runner
             )
         ]
     )  # fmt: skip
-    done = loop.run(rewrite(PROMPT, first, read, lambda _, __: 1.0, missing_llm, attempts=3))
+    done = loop.run(rewrite(PROMPT, first, read, allow, lambda _, __: 1.0, missing_llm, attempts=3))
     assert done == Rewritten("a woman holding a glass of juice on a beach", worded=False, degraded=True)
