@@ -41,7 +41,7 @@ log = logging.getLogger("propriety")
 
 class Moderator:
     """Judges prompts; `agent.open_moderator` makes one from the settings. Many requests at once, in one event loop:
-    LangChain's models share HTTP clients in a process, and a client stays in the loop that it was first used in."""
+    the models of a process share an HTTP client, which stays in the loop that it was first used in."""
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import cache
 from itertools import chain, repeat
 from typing import Any
 
@@ -99,19 +100,24 @@ class PatientChat(ChatOpenAI):
 def chat_model(settings: Settings) -> PatientChat:
     """A greedy chat model. OpenAI's client retries nothing, since the model itself knows what can wait."""
     timeout_s = settings.llm_timeout_s
-    # Prompts go to this address alone: no redirect, no proxy of the environment. Without tracing the hook does nothing.
-    client = httpx.AsyncClient(
-        limits=httpx.Limits(max_connections=None), trust_env=False, event_hooks={"request": [_in_trace]}
-    )
     return PatientChat(
         model=settings.llm_model,
         base_url=settings.llm_base_url,
         api_key=settings.llm_api_key or SecretStr("none"),
         temperature=0,
-        http_async_client=client,
+        http_async_client=_http_client(),
         timeout=httpx.Timeout(OFFLINE_FACTOR * timeout_s, connect=timeout_s),  # of each read
         answer_timeout_s=timeout_s,
         max_retries=0,
+    )
+
+
+@cache
+def _http_client() -> httpx.AsyncClient:
+    """All models of a process share it, in one event loop. Prompts go to the LLM's address alone: no redirect is
+    followed, and no proxy of the environment. Without tracing the hook does nothing."""
+    return httpx.AsyncClient(
+        limits=httpx.Limits(max_connections=None), trust_env=False, event_hooks={"request": [_in_trace]}
     )
 
 
