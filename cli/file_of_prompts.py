@@ -14,7 +14,7 @@ from agent.policy.lookup import UnknownLocaleError
 from agent.terminal.console import errors
 from agent.terminal.journal import append, written
 from agent.terminal.progress import progress_bar
-from propriety.text_files import wrong_encoding
+from propriety.text_files import SAVE_AS_UTF8, wrong_encoding
 from propriety.verdict import Action, ChatMessage, Detector, Probability, Severity, Status, Strict, Verdict, Violation
 
 Id = StrictStr | StrictInt
@@ -108,6 +108,11 @@ async def judge_file(
             for number, line in enumerate(lines, 1):
                 text = line.removeprefix(b"\xef\xbb\xbf").strip()
                 if not text:
+                    continue
+                try:
+                    text.decode("utf-8")
+                except UnicodeDecodeError:
+                    refuse(number, f"the line is not UTF-8, as in the older encodings of Windows; {SAVE_AS_UTF8}")
                     continue
                 try:
                     prompt = Prompt.model_validate_json(text)

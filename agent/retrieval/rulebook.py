@@ -11,7 +11,7 @@ from threading import Lock
 from agent.policy.concept_bank import CONCEPTS, load_bank
 from agent.policy.files import AUDIENCES, load_policies
 from agent.policy.model import Policy
-from agent.retrieval.concepts import encode_missing, example_rows
+from agent.retrieval.concepts import bare_twins, encode_missing, example_rows
 from agent.retrieval.encoder import Encoder
 from agent.retrieval.index import ConceptIndex, IndexedBank
 from agent.retrieval.vectors import kept_vectors
@@ -39,6 +39,7 @@ class Rulebook:
         bank = load_bank(directory)
         self.policies = instead or load_policies(directory, bank=bank)
         examples = [row for policy in self.policies.values() for row in example_rows(policy)]
+        examples += bare_twins(examples)
         with kept_vectors(data_dir, encoder) as vectors:
             self._bank = IndexedBank(bank, encoder, vectors)
             encode_missing(examples, encoder, vectors)
@@ -62,8 +63,11 @@ class Rulebook:
 
 
 def stamp(directory: Path) -> frozenset[tuple[str, int, int]]:
-    """Name, time of change and size of each file in a folder of policies, which differ when a file has changed."""
-    files = [path for folder in ("", AUDIENCES, CONCEPTS) for path in (directory / folder).glob("*.yaml")]
+    """Name, time of change and size of each file in a folder of policies, which differ when a file has changed.
+
+    Also of files with a wrong ending, such as `.yml`, so that the reload refuses them.
+    """
+    files = [path for folder in ("", AUDIENCES, CONCEPTS) for path in (directory / folder).glob("*.*")]
     stamps = set()
     for path in files:
         try:

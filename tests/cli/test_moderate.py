@@ -95,7 +95,7 @@ def test_byte_order_mark_carriage_returns_and_blank_lines_are_accepted():
     [
         (b"{broken", "Invalid JSON"),
         (b"[" * 5000, "Invalid JSON"),
-        (b"\xff\xfe{", "Invalid JSON"),
+        (b"\xff\xfe{", "is not UTF-8"),
         (b'{"id": 2, "text": "\\ud800"}', "Invalid JSON"),
         (b"[1]", "object"),
         ({"id": 2}, "text: Field required"),
@@ -163,6 +163,15 @@ def test_files_and_options_that_exclude_each_other_end_with_2(arguments):
     assert run(*arguments).exit_code == 2
     assert Path("there.jsonl").read_text() == content
     assert not Path("out.jsonl").exists()
+
+
+@pytest.mark.parametrize(("encoding", "text"), [("cp1252", "ein Fluß"), ("cp1256", "كأس"), ("cp1251", "река")])
+def test_a_line_in_an_older_encoding_of_windows_is_refused_with_how_to_fix_it(encoding, text):
+    line = json.dumps({"id": 1, "text": text}, ensure_ascii=False)
+    result = batch(line.encode(encoding))
+    assert result.exit_code == 1
+    assert "in.jsonl:1: the line is not UTF-8" in result.stderr
+    assert "save it as UTF-8" in result.stderr
 
 
 def test_lines_that_need_an_llm_that_is_gone_are_not_written_and_end_with_1(caplog):

@@ -97,6 +97,12 @@ def test_a_broken_file_keeps_the_previous_policies_and_is_reported_until_it_is_f
     assert action(served) == "rewrite"
 
 
+def test_a_file_with_a_wrong_ending_is_reported_while_the_api_runs(moderator, served):
+    wrong = moderator.settings.policies_dir / "fr-FR.yml"
+    wrong.write_text("locale: fr-FR\n", encoding="utf-8")
+    wait_until(lambda: ready(served)["parts"]["policies"].startswith("degraded: "))
+
+
 def test_only_the_operator_can_reload_and_the_response_comes_after_the_reload(moderator, serve):
     moderator.settings = moderator.settings.model_copy(update={"policies_watch_s": 3600.0})
     app = create_app(moderator)
