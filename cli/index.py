@@ -34,13 +34,13 @@ def build() -> None:
 
     Exit status: 0 all is encoded; 2 a policy or the concept bank is wrong; 130 interrupted.
     """
-    from agent.retrieval.concepts import concepts_under
+    from agent.retrieval.concepts import bare_twins, concepts_under
     from agent.retrieval.vectors import kept_vectors, vectors_file
 
     settings = read_settings()
     policies, bank, encoder = _loaded(settings)
     concepts = {locale: concepts_under(policy, bank) for locale, policy in policies.items()}
-    texts = {concept.text: None for rows in concepts.values() for concept in rows}
+    texts = {concept.text: None for rows in concepts.values() for concept in [*rows, *bare_twins(rows)]}
     with kept_vectors(settings.data_dir, encoder) as known, progress_bar("Encoding") as progress:
         missing = [text for text in texts if text not in known]
         task = progress.add_task("", total=len(missing))

@@ -52,7 +52,7 @@ def bank_rows(bank: ConceptBank, rules: Sequence[Rule] = ()) -> list[Concept]:
             rows.append(Concept(unsafe.text, rule.id if rule else None, safe, name))
             rows.extend(Concept(text, None, ()) for text in unsafe.safe)
         rows.extend(Concept(text, None, ()) for text in topic.safe)
-    return _with_bare_twins(rows)
+    return list(dict.fromkeys(rows))
 
 
 def example_rows(policy: Policy) -> list[Concept]:
@@ -61,14 +61,14 @@ def example_rows(policy: Policy) -> list[Concept]:
     for rule in policy.rules:
         rows.extend(Concept(text, rule.id, tuple(rule.safe_concepts)) for text in rule.examples.violating)
         rows.extend(Concept(text, None, ()) for text in rule.examples.allowed)
-    return _with_bare_twins(rows)
+    return rows
 
 
-def _with_bare_twins(rows: Sequence[Concept]) -> list[Concept]:
-    """The rows, and those with accents once more without them: people leave accents out, and to the encoder a word
-    without them is another one."""
+def bare_twins(rows: Iterable[Concept]) -> list[Concept]:
+    """The rows with accents once more without them: people leave accents out, and to the encoder a word without them is
+    another one."""
     bare = ((row, without_accents(row.text)) for row in rows)
-    return list(dict.fromkeys([*rows, *(row._replace(text=text) for row, text in bare if text != row.text)]))
+    return [row._replace(text=text) for row, text in bare if text != row.text]
 
 
 def encode_missing(concepts: Iterable[Concept], encoder: Encoder, known: dict[str, Vector]) -> None:

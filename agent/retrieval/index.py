@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from agent.policy.concept_bank import ConceptBank
 from agent.policy.model import Policy
-from agent.retrieval.concepts import Concept, bank_rows, concepts_under, encode_missing
+from agent.prompt.normalise.folding import without_accents
+from agent.retrieval.concepts import Concept, bank_rows, bare_twins, concepts_under, encode_missing
 from agent.retrieval.encoder import Encoder, Vector, Vectors
 from agent.retrieval.windows import Passage, passages_of
 from propriety.verdict import Span
@@ -66,7 +67,8 @@ class IndexedBank:
         """`known` holds vectors by text. Missing ones are encoded and added."""
         self.bank, self.encoder, self._known = bank, encoder, known
         self._dimensions = encoder.encode(["safe"]).shape[1]
-        self.index = self.indexed(bank_rows(bank))
+        rows = bank_rows(bank)
+        self.index, self.bare = self.indexed(rows), self.indexed(bare_twins(rows))
 
     def indexed(self, concepts: list[Concept]) -> Any:
         """A separate index over these concepts, in their order."""
@@ -82,14 +84,18 @@ class IndexedBank:
 
 
 class ConceptIndex:
-    """The concepts of one policy: the bank's index and one over the policy's own examples, searched as one."""
+    """The concepts of one policy: the bank's index and one over the policy's own examples, searched as one.
+
+    A text without accents is compared with the concepts' spelling without accents too.
+    """
 
     def __init__(self, policy: Policy, bank: IndexedBank) -> None:
-        self.concepts = concepts_under(policy, bank.bank)
+        rows = concepts_under(policy, bank.bank)
+        shared, own = rows[: bank.index.ntotal], rows[bank.index.ntotal :]
+        self.concepts = [*rows, *bare_twins(shared), *bare_twins(own)]
         self._encoder = bank.encoder
-        self._index: Any = faiss.IndexShards(bank.index.d)
-        self._index.add_shard(bank.index)
-        self._index.add_shard(bank.indexed(self.concepts[bank.index.ntotal :]))
+        shards = [bank.index, bank.indexed(own), bank.bare, bank.indexed(bare_twins(own))]
+        self._accented, self._index = _as_one(shards[:2]), _as_one(shards)
         self._safe = safe = np.array([concept.rule_id is None for concept in self.concepts])
         self._company = {}
         for rule in policy.rules:
@@ -99,11 +105,12 @@ class ConceptIndex:
 
     def search(self, prompt: str) -> Found:
         """Which stretches of the prompt are near to which rule. A long prompt is searched passage by passage."""
+        index = self._index if without_accents(prompt) == prompt else self._accented
         passages = passages_of(prompt)
         parts = [passage.windows for passage in passages]
         if sum(map(len, parts)) > MAX_WINDOWS and len(parts) > 1:
-            parts = self._narrowed(passages)
-        found = self._read(parts)
+            parts = self._narrowed(passages, index)
+        found = self._read(parts, index)
         if len(found) == 1:
             return found[0]
         lowered = PASSAGES_SCALE * math.log(len(found))
@@ -119,10 +126,10 @@ class ConceptIndex:
         company = {rule_id: max(part.company[rule_id] for part in found) for rule_id in self._company}
         return Found(windows, company)
 
-    def _narrowed(self, passages: list[Passage]) -> list[list[Span]]:
+    def _narrowed(self, passages: list[Passage], index: Any) -> list[list[Span]]:
         """The windows of the passages nearest to an offence, and the sketches of the others."""
         parts = [passage.sketch for passage in passages]
-        promises = self._promises(self._read(parts))
+        promises = self._promises(self._read(parts, index))
         left = MAX_WINDOWS
         for i in sorted(range(len(parts)), key=lambda i: -promises[i]):
             left -= len(passages[i].windows)
@@ -145,10 +152,10 @@ class ConceptIndex:
             for part in found
         ]
 
-    def _read(self, parts: list[list[Span]]) -> list[Found]:
+    def _read(self, parts: list[list[Span]], index: Any) -> list[Found]:
         """What each part is near to; its windows must begin with the whole of it."""
         vectors = self._encoder.encode([span.text.translate(QUOTES) for spans in parts for span in spans])
-        similarities, rows = self._index.search(vectors, min(NEIGHBOURS, len(self.concepts)))
+        similarities, rows = index.search(vectors, min(NEIGHBOURS, index.ntotal))
         ends = np.cumsum([len(spans) for spans in parts])
         return [
             self._found(spans, similarities[end - len(spans) : end], rows[end - len(spans) : end])
@@ -178,6 +185,13 @@ class ConceptIndex:
             margins = _nearest(similarities, rows, within) - _nearest(similarities, rows, safe)
             company[rule_id] = float(margins.max())
         return Found(found, company)
+
+
+def _as_one(shards: list[Any]) -> Any:
+    index = faiss.IndexShards(shards[0].d)
+    for shard in shards:
+        index.add_shard(shard)
+    return index
 
 
 def _margin(found: Found, rule_id: str) -> float:

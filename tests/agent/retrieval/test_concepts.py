@@ -63,5 +63,21 @@ def test_a_policy_adds_only_its_own_examples_to_the_index(
     added, indexed = list[list[str]](), bank.indexed
     monkeypatch.setattr(bank, "indexed", lambda rows: (added.append([row.text for row in rows]), indexed(rows))[1])
     ConceptIndex(policy, bank)
-    ConceptIndex(with_examples(policy, "a brewery at dusk"), bank)
-    assert added == [[], ["a brewery at dusk"]]
+    ConceptIndex(with_examples(policy, "a brewery at dusk", "une brasserie fermée"), bank)
+    assert [text for texts in added for text in texts] == [
+        "a brewery at dusk",
+        "une brasserie fermée",
+        "une brasserie fermee",
+    ]
+
+
+def test_only_a_prompt_without_accents_is_compared_with_concepts_without_accents(
+    bank: IndexedBank, policy: Policy
+) -> None:
+    index = ConceptIndex(with_examples(policy, "une brasserie fermée"), bank)
+
+    def near(prompt: str) -> set[str]:
+        return {window.concept.text for windows in index.search(prompt).windows.values() for window in windows}
+
+    assert "une brasserie fermee" in near("une brasserie fermee")
+    assert "une brasserie fermee" not in near("une brasserie fermée")
