@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -22,6 +23,7 @@ from agent.store.store import Store
 from agent.store.tenants import Scope, Tenant
 from propriety.verdict import ChatMessage, Detector, Status, Verdict
 
+CHARS_OF_A_PROMPT = 1000  # reading a prompt takes time in proportion to its length
 BATCH_CALLER = "propriety.batch"  # in the ASGI scope of a batch's request: the caller, who was admitted with the batch
 
 bearer = HTTPBearer(auto_error=False, description="A key made by `propriety keys create`.")
@@ -40,16 +42,26 @@ class Caller(NamedTuple):
     def store(self) -> Store:
         return self.service.store
 
-    def check(self, messages: Sequence[ChatMessage], param: str) -> None:
+    def check(self, messages: Sequence[ChatMessage], param: str) -> int:
         """Refuse a prompt that cannot be judged, before others of the same request are.
+
+        Returns:
+            As how many prompts it counts: one for each `CHARS_OF_A_PROMPT` characters that it begins.
 
         Raises:
             ApiError: 400; `param` names the field that holds it.
         """
         try:
-            composed(messages, self.service.settings.max_prompt_chars)
+            return math.ceil(len(composed(messages, self.service.settings.max_prompt_chars)) / CHARS_OF_A_PROMPT)
         except BadPromptError as error:
             raise ApiError(400, f"{param}: {error}.", "invalid_prompt", param) from None
+
+    async def ask(
+        self, messages: Sequence[ChatMessage], locale: str | None, detector: Detector | None, param: str
+    ) -> Verdict:
+        """As `judge`, after the prompt is checked and counted by its length."""
+        await self.charge(self.check(messages, param) - 1)
+        return await self.judge(messages, locale, detector, param)
 
     async def judge(
         self, messages: Sequence[ChatMessage], locale: str | None, detector: Detector | None, param: str

@@ -48,9 +48,7 @@ def _as_sent(reading: Reading, text: str, prompt: str) -> Reading:
     alignment = Alignment(prompt, text)
     found = {
         rule_id: [
-            window._replace(
-                span=alignment.span(window.span), passage=window.passage and alignment.span(window.passage)
-            )
+            window._replace(span=alignment.span(window.span), passage=window.passage and alignment.span(window.passage))
             for window in windows
         ]
         for rule_id, windows in reading.found.items()

@@ -31,12 +31,12 @@ async def judge_in(
     """The verdict on new turns after the earlier ones of the named conversation; keeps the turns and the reply.
 
     Raises:
-        ApiError: as `Caller.judge`.
+        ApiError: as `Caller.ask`.
     """
     if conversation is None:
-        return await caller.judge(turns, locale, detector, param)
+        return await caller.ask(turns, locale, detector, param)
     earlier = await turns_kept(caller, conversation)
-    verdict = await caller.judge([*earlier, *turns], locale, detector, param)
+    verdict = await caller.ask([*earlier, *turns], locale, detector, param)
     await keep(caller, conversation, turns, verdict)
     return verdict
 

@@ -83,9 +83,7 @@ async def moderations(caller: Asker, body: ModerationRequest, header: LocaleHead
     detector = detector_of(body.model, OPENAI_MODERATION)
     locale = header if body.locale is None else body.locale
     prompts = [([ChatMessage(role="user", content=text)], param) for param, text in texts]
-    for messages, param in prompts:
-        caller.check(messages, param)
-    await caller.charge(len(prompts) - 1)
+    await caller.charge(sum(caller.check(messages, param) for messages, param in prompts) - 1)
     verdicts = await map_in_order(prompts, lambda prompt: caller.judge(prompt[0], locale, detector, prompt[1]))
     return ModerationResponse(
         id=f"modr-{uuid4().hex}", model=body.model or MODEL, results=[_result(verdict) for verdict in verdicts]

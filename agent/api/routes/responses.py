@@ -166,7 +166,7 @@ async def respond(caller: Asker, body: ResponseRequest, header: LocaleHeader = N
     earlier = await _earlier(caller, named, body.previous_response_id)
     instructions = [] if body.instructions is None else [ChatMessage(role="system", content=body.instructions)]
     locale = header if body.locale is None else body.locale
-    verdict = await caller.judge([*instructions, *earlier, *said], locale, detector_of(body.model), "input")
+    verdict = await caller.ask([*instructions, *earlier, *said], locale, detector_of(body.model), "input")
     name = f"resp_{uuid4().hex}"
     if named is not None:
         await keep(caller, named, said, verdict)

@@ -15,7 +15,7 @@ from agent.prompt.normalise.leet import LEET_INSIDE
 BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])(?:[A-Za-z0-9+/_-]{6,}={1,2}|[A-Za-z0-9+/_-]{12,})(?![A-Za-z0-9+/=_-])")
 PERCENT = re.compile(r"%(?:25)*(?=[0-9A-Fa-f]{2})")
 # Turkish and Basque write "%50" and "%20'si" for percentages.
-PERCENTAGE = re.compile(r"[^\w%]*%\d[\d.,]*(?:['’]\w+)?[^\w%]*")
+PERCENTAGE = re.compile(r"[^\w%]*+%\d[\d.,]*+(?:['’]\w++)?[^\w%]*+")
 JAPANESE = {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}
 ROT13 = re.compile(r"\brot[- ]?13\b\W*", re.IGNORECASE)
 MIN_ROT13_LETTERS = 12

@@ -153,6 +153,17 @@ def test_a_request_over_the_rate_limit_returns_429_with_retry_after(client):
     assert 1 <= int(refused.value.response.headers["retry-after"]) <= 60
 
 
+def test_a_long_prompt_counts_once_for_each_thousand_characters(client):
+    slow = client(per_minute=8)
+    slow.moderations.create(input=["a tree " * 286, "a hill"])  # 2,001 characters with the last word, and one
+    slow.chat.completions.create(model="propriety", messages=[{"role": "user", "content": "a tree " * 500}])
+    with pytest.raises(openai.RateLimitError):
+        slow.moderations.create(input="a tree")
+    with pytest.raises(openai.BadRequestError, match="9 prompts or pictures") as refused:
+        client(per_minute=8).moderations.create(input=["a tree " * 1100, "a hill", "a lake"])
+    assert refused.value.code == "request_over_limit"
+
+
 def test_a_concurrent_request_counts_until_it_is_answered(client, moderator, monkeypatch):
     one, started, may_end = client(concurrent=1), threading.Event(), threading.Event()
     moderate = type(moderator).moderate

@@ -62,3 +62,12 @@ def test_an_obfuscated_prompt_has_spans_whatever_was_done_to_it(how: str) -> Non
         found = Alignment(sent, plain).span(Span(start=start, end=end, text=plain[start:end]))
         assert sent[found.start : found.end] == found.text
         assert found.text
+
+
+@pytest.mark.parametrize("prompt", ["a tree " + ".…" * 3990, "a ½ " * 2000, "%1" + "…" * 7998, "b l o o d 1 " * 660])
+def test_the_longest_prompts_are_read_and_aligned_without_taking_hours(prompt: str) -> None:
+    plain = variants(prompt)[-1]
+    last = plain.split()[-1]
+    start = plain.rindex(last)
+    span = Alignment(prompt, plain).span(Span(start=start, end=start + len(last), text=last))
+    assert prompt[span.start : span.end] == span.text

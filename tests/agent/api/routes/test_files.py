@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from agent.api.app import create_app
+from agent.api.middleware import lingering
 from agent.api.traffic import MAX_UPLOADS, MAX_UPLOADS_OF_TENANT
 from agent.store.tenants import Scope, Terms
 
@@ -164,12 +165,16 @@ def test_an_invalid_form_returns_a_4xx_in_openai_s_shape(client, served, form, s
     assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
 
 
-def test_without_a_key_no_byte_of_a_file_is_read(app):
+def test_without_a_key_no_byte_of_a_file_is_read_before_the_answer(app, monkeypatch):
+    monkeypatch.setattr(lingering, "LINGER_S", 0.2)
+
     async def upload():
         read, answered = [], []
 
         async def receive():
-            read.append(1)
+            await asyncio.sleep(0.1)
+            if not answered:
+                read.append(1)
             return {"type": "http.request", "body": b"x" * 65536, "more_body": True}
 
         async def send(message):
