@@ -10,12 +10,14 @@ from agent.api.service import service_of
 router = APIRouter()
 
 
+@router.head("/healthz", include_in_schema=False)  # uptime checkers ask for the head alone
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
     """The process responds."""
     return {"status": "ok"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"description": "A part is unready; the body is that of a 200."}})
 async def readyz(request: Request) -> JSONResponse:
     """200 if every part is `ok` or `degraded: …`, which still fails closed; otherwise 503 and what is wrong."""

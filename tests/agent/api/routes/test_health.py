@@ -17,3 +17,9 @@ def test_healthz_reports_the_process_and_readyz_reports_every_part(url, monkeypa
     answer = httpx.get(f"{url}/readyz")
     assert (answer.status_code, answer.json()["status"]) == (code, status)
     assert answer.json()["parts"]["llm"] == part
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_an_uptime_checker_may_ask_for_the_head_alone(url, path):
+    head = httpx.head(url + path)
+    assert (head.status_code, head.content) == (200, b"")
