@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import unicodedata
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from agent.concurrency import in_encoder_thread
@@ -173,17 +173,34 @@ async def _whole_offences(
     left_over: dict[str, Reading] = {}
     for rule_id in rule_ids:
         whole: list[Window] = []
-        for window in telling(text, found.get(rule_id, ()))[:MAX_WINDOWS_TRIED]:
-            rest = " ".join(text.replace(window.span.text, " ").split())
-            reading = await read_quickly(rest) if any(map(str.isalnum, rest)) else None
-            if reading and any(violation.rule_id == rule_id for violation in reading.violations):
-                left_over[window.span.text] = reading
+        tried, seen = telling(text, found.get(rule_id, ()))[:MAX_WINDOWS_TRIED], dict[str, Reading | None]()
+        for window in tried:
+            for rest in _rests(text, window, tried):
+                if rest not in seen:
+                    reading = await read_quickly(rest)
+                    broken = any(violation.rule_id == rule_id for violation in reading.violations)
+                    seen[rest] = reading if broken else None
+                if offends := seen[rest]:
+                    left_over[window.span.text] = offends
+                    break
             else:
                 whole.append(window)
             if len(whole) == MAX_WINDOWS:
                 break
         chosen[rule_id] = whole or found.get(rule_id, ())
     return chosen, left_over
+
+
+def _rests(text: str, window: Window, others: Sequence[Window]) -> Iterator[str]:
+    """What is left of the text, and of the windows that overlap, without the words of this one."""
+    start, end = window.span.start, window.span.end
+    rests = [text.replace(window.span.text, " ")]
+    if text[start:end] == window.span.text:
+        overlapping = [other.span for other in others if other.span.start < end and start < other.span.end]
+        rests += [f"{text[span.start : start]} {text[end : span.end]}" for span in overlapping]
+    for rest in dict.fromkeys(" ".join(rest.split()) for rest in rests):
+        if any(map(str.isalnum, rest)):
+            yield rest
 
 
 async def _worded(text: str, swap: Swap, model: ChatModel | None) -> str | None:

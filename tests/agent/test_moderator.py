@@ -1,6 +1,7 @@
 """The pipeline: what each step hands to the next, with the real index and without an LLM."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def test_a_rewrite_is_safe_by_the_same_policy_and_keeps_the_rest(small):
     moderator = small()
     verdict = moderate(moderator, WINE, detector=Detector.NEAREST)
     assert (verdict.action, verdict.status) == (Action.REWRITE, Status.OK)
-    assert "wine" not in verdict.safe_prompt
+    assert not re.search("wine|wein", verdict.safe_prompt, re.IGNORECASE)
     assert "woman" in verdict.safe_prompt
     assert 0.5 < verdict.fidelity <= 1
     assert moderate(moderator, verdict.safe_prompt).action is Action.ALLOW
@@ -141,6 +142,8 @@ def test_spans_are_slices_of_the_prompt_and_the_rewrite_keeps_the_scene(small, p
     "prompt",
     [
         'a woman holding a "wine glass" on a beach',
+        'a man drinking "wine"',
+        "ein Mann trinkt „Wein“ am Strand",
         "a woman holding a “wine glass” on a beach",
         "a woman (with a wine glass) on a beach",
         "beach, woman, wine glass, sunset",
