@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -84,6 +85,9 @@ class Conversation(Strict):
     metadata: dict[str, str]
 
 
+CREATED = re.compile("conv_[0-9a-f]{32}")  # an id made here, which is stored with its first turn
+
+
 @router.post("/v1/conversations")
 async def create(caller: Anyone, body: ConversationRequest | None = None) -> Conversation:
     """An id for a new conversation, which exists from its first turn on. Any other name will do too."""
@@ -94,8 +98,8 @@ async def create(caller: Anyone, body: ConversationRequest | None = None) -> Con
 
 @router.delete("/v1/conversations/{conversation_id}")
 async def forget(caller: Anyone, conversation_id: ConversationId) -> dict[str, Any]:
-    """Delete one of the caller's conversations."""
-    if not await forget_turns(caller, conversation_id):
+    """Delete one of the caller's conversations. One that was created and has no turn yet is deleted, too."""
+    if not await forget_turns(caller, conversation_id) and not CREATED.fullmatch(conversation_id):
         message = f"The conversation {conversation_id!r} does not exist."
         raise ApiError(404, message, "not_found", "conversation_id")
     return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}

@@ -34,6 +34,13 @@ def test_a_conversation_that_the_client_creates_keeps_its_turns(client, moderato
     assert client.conversations.delete(made.id).deleted
 
 
+def test_a_conversation_without_turns_can_be_deleted(client):
+    made = client.conversations.create()
+    assert client.conversations.delete(made.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.conversations.delete("never-made")
+
+
 def test_a_conversation_cannot_be_created_with_turns(client):
     with pytest.raises(openai.BadRequestError, match="first turns with the first request") as refused:
         client.conversations.create(items=[{"role": "user", "content": "a tree"}])
