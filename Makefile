@@ -11,7 +11,7 @@ BUILD := $(if $(shell nvidia-smi -L 2>/dev/null | grep GPU),gpu,cpu)
 CONSTRAINTS := $(if $(filter cpu,$(BUILD)),-c constraints.txt)
 
 # The LLM takes every core, so the tests that ask it run one after the other, apart from the others.
-TESTS := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+TESTS := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 TESTS_WITH_LLM := $(BIN)/python -m pytest
 
 .PHONY: help run check test test-all lint audit weights secrets clean
