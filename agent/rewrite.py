@@ -19,6 +19,7 @@ from agent.judge.detect import Reading
 from agent.judge.errors import LLMUnavailableError
 from agent.prompt.compose import is_plain
 from agent.retrieval.index import Window
+from agent.retrieval.windows import passages_of
 
 log = logging.getLogger("propriety")
 
@@ -204,11 +205,15 @@ def _rests(text: str, window: Window, others: Sequence[Window]) -> Iterator[str]
 
 
 async def _worded(text: str, swap: Swap, model: ChatModel | None) -> str | None:
-    """The LLM's edit; None without the LLM."""
+    """The LLM's edit; None without the LLM. Of a long text it edits one passage, since it shortens what it repeats."""
     if model is None:
         return None
+    passages = (passage.windows[0].text for passage in passages_of(text))
+    part = next((passage for passage in passages if swap.remove in passage), text)
     try:
-        return await reworded(model, text, swap)
+        edited = await reworded(model, part, swap)
+        end = part[-1] if part != text and not part[-1].isalnum() and not edited.endswith(part[-1]) else ""
+        return text.replace(part, edited + end)
     except LLMUnavailableError as error:
         log.warning("rewriting without the LLM: %s", error)
         return None

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from langchain_openai import ChatOpenAI
@@ -142,6 +143,31 @@ def test_an_offence_in_two_places_is_swapped_in_both(loop: asyncio.Runner) -> No
     found = {"alcohol": [window("wine", 0.9, 0.2), window("beach", 0.8, 0.2, "hill")]}
     text, _ = rewritten(loop, found, unsafe=("wine", "beach"), rest=offending("wine", "beach"))
     assert text == "a woman holding a a glass of juice glass on a hill"
+
+
+def test_of_a_long_prompt_the_llm_edits_the_passage_alone(
+    loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = "A yellow tram stands at the corner. " * 6
+    prompt, edited = f"{others}{PROMPT.capitalize()}. {others}", list[str]()
+
+    async def edit(_: object, text: str, swap: Swap) -> str:
+        edited.append(text)
+        return text.replace(swap.remove, swap.instead).rstrip(".")
+
+    async def read(text: str) -> Reading:
+        return Reading([VIOLATION], 0.9, {"alcohol": [wine]}) if "wine" in text else SAFE
+
+    monkeypatch.setattr("agent.rewrite.reworded", edit)
+    start = prompt.index("a wine glass")
+    wine = Window(
+        Span(start=start, end=start + 12, text="a wine glass"), Concept("wine", "alcohol", (JUICE,)), 0.9, 0.2
+    )
+    first = loop.run(read(prompt))
+    model: Any = object()
+    done = loop.run(rewrite(prompt, first, read, read, lambda _, __: 1.0, model, attempts=3))
+    assert edited == [f"{PROMPT.capitalize()}."]
+    assert done.safe_prompt == prompt.replace("a wine glass", JUICE)
 
 
 def test_there_is_no_rewrite_if_nothing_passes(loop: asyncio.Runner) -> None:
