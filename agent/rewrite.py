@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import unicodedata
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from agent.concurrency import in_encoder_thread
@@ -172,18 +172,22 @@ async def _whole_offences(
     """
     chosen: dict[str, Sequence[Window]] = {}
     left_over: dict[str, Reading] = {}
+    readings: dict[str, Reading] = {}
+
+    async def offending(rests: Iterable[str], rule_id: str) -> Reading | None:
+        for rest in rests:
+            if rest not in readings:
+                readings[rest] = await read_quickly(rest)
+            if any(violation.rule_id == rule_id for violation in readings[rest].violations):
+                return readings[rest]
+        return None
+
     for rule_id in rule_ids:
         whole: list[Window] = []
-        tried, seen = telling(text, found.get(rule_id, ()))[:MAX_WINDOWS_TRIED], dict[str, Reading | None]()
+        tried = telling(text, found.get(rule_id, ()))[:MAX_WINDOWS_TRIED]
         for window in tried:
-            for rest in _rests(text, window, tried):
-                if rest not in seen:
-                    reading = await read_quickly(rest)
-                    broken = any(violation.rule_id == rule_id for violation in reading.violations)
-                    seen[rest] = reading if broken else None
-                if offends := seen[rest]:
-                    left_over[window.span.text] = offends
-                    break
+            if reading := await offending(_rests(text, window, tried), rule_id):
+                left_over[window.span.text] = reading
             else:
                 whole.append(window)
             if len(whole) == MAX_WINDOWS:

@@ -19,7 +19,7 @@ REMEMBERED = 0.9  # share of the previous mean in the mean time of an answer
 
 
 class Patience(Enum):
-    """`NEW`: a live prompt that may still be refused; `STARTED`: one that may not; `OFFLINE`: work nobody waits for."""
+    """`NEW`: a live prompt that can still be refused; `STARTED`: a live prompt in progress; `OFFLINE`: nobody waits."""
 
     NEW = auto()
     STARTED = auto()
@@ -30,13 +30,13 @@ _patience = ContextVar("patience", default=Patience.NEW)
 
 
 def patience() -> Patience:
-    """Of the work that is running now."""
+    """The patience of the current work."""
     return _patience.get()
 
 
 @contextmanager
 def working(how: Patience) -> Iterator[None]:
-    """The work in this context is this patient; offline work stays so."""
+    """Sets the patience of the work in this context. Offline work stays offline."""
     token = _patience.set(Patience.OFFLINE if patience() is Patience.OFFLINE else how)
     try:
         yield
@@ -45,8 +45,9 @@ def working(how: Patience) -> Iterator[None]:
 
 
 class Slots:
-    """As many questions at once as are answered in time: half as many after a slow answer, one more after each limit's
-    worth of quick ones (AIMD, as TCP avoids congestion). Own code, since no kept library does this. One event loop."""
+    """Limits the questions at once to what the LLM answers in time. A slow answer halves the limit, and as many quick
+    answers as the limit raise it by one (AIMD, as in TCP). Own code, since no maintained library does this. Used within
+    one event loop."""
 
     def __init__(self, slow_s: float) -> None:
         """`slow_s` is the time of an answer, in seconds, at which fewer are asked."""

@@ -190,7 +190,7 @@ def _rule_kind(value: Any) -> str:
 
 
 def _day(value: Any) -> Any:
-    """Refuses what pydantic would take for a day, but the schema does not: 0 for 1970-01-01, or a time."""
+    """Refuses values that pydantic reads as a date and the schema does not allow: a number, or a date with a time."""
     if isinstance(value, str) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         with suppress(ValueError):
             return dt.date.fromisoformat(value)

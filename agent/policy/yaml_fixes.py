@@ -1,4 +1,4 @@
-"""How to fix what the YAML parser refuses: it says what it found, in its own terms, and not what to do."""
+"""How to fix a YAML error: the parser says what it found, and not what to do."""
 
 from __future__ import annotations
 

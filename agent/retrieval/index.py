@@ -92,9 +92,10 @@ class ConceptIndex:
     def __init__(self, policy: Policy, bank: IndexedBank) -> None:
         rows = concepts_under(policy, bank.bank)
         shared, own = rows[: bank.index.ntotal], rows[bank.index.ntotal :]
-        self.concepts = [*rows, *bare_twins(shared), *bare_twins(own)]
+        own_bare = bare_twins(own)
+        self.concepts = [*rows, *bare_twins(shared), *own_bare]
         self._encoder = bank.encoder
-        shards = [bank.index, bank.indexed(own), bank.bare, bank.indexed(bare_twins(own))]
+        shards = [bank.index, bank.indexed(own), bank.bare, bank.indexed(own_bare)]
         self._accented, self._index = _as_one(shards[:2]), _as_one(shards)
         self._safe = safe = np.array([concept.rule_id is None for concept in self.concepts])
         self._company = {}

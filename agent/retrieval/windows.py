@@ -16,12 +16,6 @@ MAX_MEAN_WORD = 14  # characters; text with longer words is in a script without 
 SCRIPT_STEP = 4  # characters that stand for a word in such scripts
 MIN_SENTENCE_STEPS = 2
 SENTENCE = re.compile(r"(?:[^.!?…。！？।॥؟\n]|[.!?…](?![\s\"'”’»)\]]|$))+[.!?…。！？।॥؟\n\"'”’»)\]]*")
-# Quotes, brackets, dashes and stops, but no signs that stand for letters.
-MARKS = "".join(
-    mark
-    for mark in map(chr, range(0x10000))
-    if unicodedata.category(mark) in ("Ps", "Pe", "Pi", "Pf", "Pd", "Po") and mark not in "*#@%&"
-)
 PAIRS = [('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"), ("‹", "›"), ("(", ")"), ("[", "]"), ("「", "」"), ("『", "』")]
 
 Words = list[tuple[int, int]]
@@ -97,10 +91,17 @@ def _passage(prompt: str, start: int, end: int, words: Words) -> Passage:
 
 def _without_marks(prompt: str, low: int, high: int) -> tuple[int, int]:
     """Where a word stands without the marks around it, which are kept if it has nothing else."""
-    word = prompt[low:high]
-    bare = word.strip(MARKS) or word
-    low += word.index(bare)
-    return low, low + len(bare)
+    first, last = low, high
+    while first < last and _is_mark(prompt[first]):
+        first += 1
+    while first < last and _is_mark(prompt[last - 1]):
+        last -= 1
+    return (first, last) if first < last else (low, high)
+
+
+def _is_mark(letter: str) -> bool:
+    """Whether this is a quote, bracket, dash or stop, and no sign that stands for letters."""
+    return unicodedata.category(letter) in ("Ps", "Pe", "Pi", "Pf", "Pd", "Po") and letter not in "*#@%&"
 
 
 def _with_both_marks(prompt: str, low: int, high: int) -> tuple[int, int]:

@@ -59,7 +59,7 @@ class Tenant(NamedTuple):
 
 
 ANYONE = Tenant("", Terms(scopes=[Scope.MODERATE, Scope.DRAW], per_minute=None, concurrent=None))
-"""Whoever is served without a key, if the setting `keyless` allows that."""
+"""A caller without a key. The setting `keyless` decides whether one is served."""
 
 ADMIN = Tenant("admin", Terms(scopes=list(Scope), per_minute=None, concurrent=None))
 """The tenant of the key that the first start makes."""

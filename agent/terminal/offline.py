@@ -1,4 +1,4 @@
-"""Work that nobody waits for: it waits for the LLM, and logs each kind of message once."""
+"""Commands that judge many prompts: they wait for the LLM, and log each kind of message once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def report_degraded(count: int, what: str, allowed: bool) -> None:
 
 @contextmanager
 def offline_work() -> Iterator[None]:
-    """Held while many prompts are judged: if the LLM is slow they wait, and if it is gone each would log it."""
+    """A context for judging many prompts. They wait for a slow LLM, and a missing LLM is logged once, not for each."""
     log, once = logging.getLogger("propriety"), _Once()
     log.addFilter(once)
     try:

@@ -149,7 +149,8 @@ async def _answers(app: FastAPI, batch: BatchRow, tenant: Tenant, lines: Sequenc
     # A transport within the process has no time limit; the moderator has its own.
     client = httpx.AsyncClient(transport=httpx.ASGITransport(as_batch), base_url="http://batch", trust_env=False)
     async with client:
-        tasks = [asyncio.create_task(_answer(client, batch.endpoint, line)) for line in lines]
+        with working(Patience.OFFLINE):
+            tasks = [asyncio.create_task(_answer(client, batch.endpoint, line)) for line in lines]
         try:
             while tasks and (await asyncio.wait(tasks, timeout=HELD.total_seconds() / 3))[1]:
                 await asyncio.to_thread(service.store.batch_work.hold, batch.id)
@@ -164,11 +165,6 @@ async def _uncharged(count: int) -> None:
 
 
 async def _answer(client: httpx.AsyncClient, endpoint: str, line: Line) -> Answer:
-    with working(Patience.OFFLINE):
-        return await _answer_patiently(client, endpoint, line)
-
-
-async def _answer_patiently(client: httpx.AsyncClient, endpoint: str, line: Line) -> Answer:
     name = new_id()
     request_id.set(name)
     flaw = line.flaw
